@@ -1,0 +1,147 @@
+//! A client of the company, as the call path sees one (clauses A1–A4).
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{ClientId, DepartmentId, Number, PersonId};
+
+/// An amount in the smallest unit of the company's currency (kopecks, cents).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Money(pub i64);
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let minor = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:02}", minor / 100, minor % 100)
+    }
+}
+
+/// Clause A2: `key`, `marketer`, `own_outlet`, `retail`, `regional`, and what an admin adds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientType(pub Arc<str>);
+
+impl ClientType {
+    /// From its name in the configuration.
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Clause A2's VIP level. A status that is still pending (clause G1) counts as `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vip {
+    /// On no list.
+    #[default]
+    None,
+    /// Large or prestigious within one unit.
+    Local,
+    /// On the branch's list.
+    Branch,
+}
+
+impl Vip {
+    /// The name used in files: `none`, `local`, `branch`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Vip::None => "none",
+            Vip::Local => "local",
+            Vip::Branch => "branch",
+        }
+    }
+}
+
+/// One client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// The row.
+    pub id: ClientId,
+    /// As people know the client.
+    pub name: Arc<str>,
+    /// All numbers that identify this client, E.164.
+    pub numbers: Vec<Number>,
+    /// Clause A2.
+    pub client_type: ClientType,
+    /// Clause A2; `None` while pending.
+    pub vip: Vip,
+    /// Asked for and not yet agreed to (clause G1).
+    pub vip_pending: bool,
+    /// Whom the client is assigned to.
+    pub manager: Option<PersonId>,
+    /// The department responsible.
+    pub department: Option<DepartmentId>,
+    /// Where the client is.
+    pub region: Option<Arc<str>>,
+    /// What the client owes now; negative if we owe.
+    pub balance: Money,
+    /// What the client may owe; no limit if absent.
+    pub credit_limit: Option<Money>,
+    /// The part of the balance whose date has passed.
+    pub overdue: Money,
+    /// Since when something is overdue.
+    pub overdue_since: Option<Date>,
+    /// The last order; absent if there was none.
+    pub last_order: Option<Date>,
+    /// Clause A3: the head has decided that operators serve this client.
+    pub served_by_operators: bool,
+    /// For the person who answers.
+    pub notes: Arc<str>,
+    /// How fresh this row is: the age that explanations show.
+    pub as_of: Timestamp,
+}
+
+/// What clause A4 says of one client on one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "debt")]
+pub enum Debt {
+    /// Owes nothing beyond what is allowed.
+    Clear,
+    /// Overdue for this many days, with the amount.
+    Overdue {
+        /// Whole days since the payment was due.
+        days: u32,
+        /// How much is overdue.
+        amount: Money,
+    },
+    /// Above the credit limit by this amount.
+    OverLimit {
+        /// Balance less limit.
+        amount: Money,
+    },
+}
+
+impl Client {
+    /// Clause A3: neither a manager nor an order, and not marked "served by operators".
+    pub fn is_new(&self) -> bool {
+        self.manager.is_none() && self.last_order.is_none() && !self.served_by_operators
+    }
+
+    /// Clause A4 on `today`, with `grace_days`. Exactly at the limit is no debt.
+    pub fn debt(&self, today: Date, grace_days: u32) -> Debt {
+        if self.overdue > Money(0) {
+            let since = self.overdue_since.unwrap_or(today);
+            let days = u32::try_from(today.since(since).map_or(0, |s| s.get_days())).unwrap_or(0);
+            if self.overdue_since.is_none() || days > grace_days {
+                return Debt::Overdue { days, amount: self.overdue };
+            }
+        }
+        match self.credit_limit {
+            Some(limit) if self.balance > limit => {
+                Debt::OverLimit { amount: Money(self.balance.0.saturating_sub(limit.0)) }
+            }
+            _ => Debt::Clear,
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The directory: people, departments, absences, groups. One immutable snapshot; a change makes a new one.
+//!
+//! Places on the board (`AgentId`, `QueueId`) are given out once per name and never reused while
+//! the server runs, so that a call which began under an older snapshot still means the same people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{AgentId, Calendar, Credentials, DepartmentId, PersonId, QueueId, Role};
+
+/// A person of the company.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Short name.
+    pub id: PersonId,
+    /// As written on a badge.
+    pub name: Arc<str>,
+    /// All roles; one person may hold several (clause G2).
+    pub roles: BTreeSet<Role>,
+    /// Where the person belongs; gives hours and time zone.
+    pub department: Option<DepartmentId>,
+    /// User part of the address of record; a person without one has no phone of ours.
+    pub sip_user: Option<Arc<str>>,
+    /// The direct superior.
+    pub supervisor: Option<PersonId>,
+    /// What the phone's password is kept as.
+    #[serde(skip)]
+    pub credentials: Option<Credentials>,
+    /// Where promised callbacks may be sent.
+    pub email: Option<Arc<str>>,
+}
+
+/// A department.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Department {
+    /// Short name.
+    pub id: DepartmentId,
+    /// As written on a door.
+    pub name: Arc<str>,
+    /// Who leads it.
+    pub head: Option<PersonId>,
+    /// The deputy head, who names deputies (clause C1).
+    pub deputy_head: Option<PersonId>,
+    /// Name of its calendar in the configuration.
+    pub calendar: Arc<str>,
+    /// Regions whose new clients it is responsible for (clause B1).
+    pub regions: BTreeSet<Arc<str>>,
+}
+
+/// Why a person is away (clause C1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbsenceKind {
+    /// On the road for the company.
+    BusinessTrip,
+    /// Holidays.
+    Leave,
+    /// Ill.
+    Sickness,
+    /// Anything else.
+    Other,
+}
+
+/// Clause C1: local days of the person's department, both included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// Row of the table; commands name it.
+    pub id: i64,
+    /// Who is away.
+    pub person: PersonId,
+    /// Why.
+    pub kind: AbsenceKind,
+    /// First day away.
+    pub from: Date,
+    /// Last day away.
+    pub to: Date,
+    /// Who has the calls, the rights and the responsibility meanwhile.
+    pub deputy: Option<PersonId>,
+    /// Who entered it.
+    pub by: Arc<str>,
+}
+
+/// A role seen as a group with one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its role.
+    pub role: Role,
+    /// Its queue on the board.
+    pub queue: QueueId,
+    /// Everybody who holds the role, ordered by agent.
+    pub members: Vec<AgentId>,
+}
+
+/// Sizes of the board's tables, fixed at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryLimits {
+    /// People who may ever have a place on the board.
+    pub agents_max: u16,
+    /// Groups that may ever have a queue.
+    pub groups_max: u16,
+}
+
+/// What the database holds, before it is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryRows {
+    /// All people.
+    pub people: Vec<Person>,
+    /// All departments.
+    pub departments: Vec<Department>,
+    /// All absences that are not over.
+    pub absences: Vec<Absence>,
+    /// All calendars of the configuration.
+    pub calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
+}
+
+/// The snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    people: Vec<Option<Arc<Person>>>,
+    agents: BTreeMap<PersonId, AgentId>,
+    by_sip_user: BTreeMap<Arc<str>, AgentId>,
+    groups: BTreeMap<Role, Group>,
+    group_queues: BTreeMap<Role, QueueId>,
+    departments: BTreeMap<DepartmentId, Department>,
+    absences: BTreeMap<PersonId, Vec<Absence>>,
+    calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
+    groups_max: u16,
+}
+
+impl Directory {
+    /// The next snapshot. `previous` lends its places. Errors: a line for each bound that is passed
+    /// or name that is held twice; nothing is half taken over.
+    pub fn build(
+        previous: Option<&Directory>,
+        rows: DirectoryRows,
+        limits: DirectoryLimits,
+    ) -> Result<Directory, Vec<String>> {
+        let mut next = Directory {
+            people: previous.map_or_else(Vec::new, |p| vec![None; p.people.len()]),
+            agents: previous.map_or_else(BTreeMap::new, |p| p.agents.clone()),
+            group_queues: previous.map_or_else(BTreeMap::new, |p| p.group_queues.clone()),
+            groups_max: limits.groups_max,
+            calendars: rows.calendars,
+            ..Directory::default()
+        };
+        let mut problems = Vec::new();
+        for person in rows.people {
+            next.add_person(person, limits, &mut problems);
+        }
+        next.build_groups(limits, &mut problems);
+        next.departments = rows.departments.into_iter().map(|d| (d.id.clone(), d)).collect();
+        for absence in rows.absences {
+            next.absences.entry(absence.person.clone()).or_default().push(absence);
+        }
+        if problems.is_empty() { Ok(next) } else { Err(problems) }
+    }
+
+    fn add_person(&mut self, person: Person, limits: DirectoryLimits, problems: &mut Vec<String>) {
+        let fresh = self.people.len();
+        let agent = match self.agents.get(&person.id) {
+            Some(agent) => *agent,
+            None if fresh >= usize::from(limits.agents_max) => {
+                let max = limits.agents_max;
+                problems.push(format!("person {}: agents_max = {max} is reached", person.id));
+                return;
+            }
+            None => AgentId(fresh as u16),
+        };
+        if agent.index() == fresh {
+            self.people.push(None);
+            self.agents.insert(person.id.clone(), agent);
+        }
+        if self.people[agent.index()].is_some() {
+            problems.push(format!("person {}: the name is held twice", person.id));
+        }
+        if let Some(user) = &person.sip_user
+            && self.by_sip_user.insert(user.clone(), agent).is_some()
+        {
+            problems.push(format!("person {}: SIP user {user} is held twice", person.id));
+        }
+        self.people[agent.index()] = Some(Arc::new(person));
+    }
+
+    fn build_groups(&mut self, limits: DirectoryLimits, problems: &mut Vec<String>) {
+        let mut members: BTreeMap<Role, Vec<AgentId>> = BTreeMap::new();
+        for (agent, person) in self.agents() {
+            for role in &person.roles {
+                members.entry(role.clone()).or_default().push(agent);
+            }
+        }
+        for (role, members) in members {
+            let fresh = self.group_queues.len();
+            if !self.group_queues.contains_key(&role) && fresh >= usize::from(limits.groups_max) {
+                problems
+                    .push(format!("role {role}: groups_max = {} is reached", limits.groups_max));
+                continue;
+            }
+            let queue = *self.group_queues.entry(role.clone()).or_insert(QueueId(fresh as u16));
+            self.groups.insert(role.clone(), Group { role, queue, members });
+        }
+    }
+
+    /// Everybody of this snapshot, by agent.
+    pub fn agents(&self) -> impl Iterator<Item = (AgentId, &Arc<Person>)> {
+        let numbered = self.people.iter().enumerate();
+        numbered.filter_map(|(i, p)| p.as_ref().map(|p| (AgentId(i as u16), p)))
+    }
+
+    /// The person at a place; `None` once they have left.
+    pub fn person(&self, agent: AgentId) -> Option<&Arc<Person>> {
+        self.people.get(agent.index())?.as_ref()
+    }
+
+    /// The place of a person of this snapshot.
+    pub fn agent(&self, person: &PersonId) -> Option<AgentId> {
+        let agent = *self.agents.get(person)?;
+        self.person(agent).map(|_| agent)
+    }
+
+    /// Whose phone registers under this user part.
+    pub fn agent_by_sip_user(&self, user: &str) -> Option<AgentId> {
+        self.by_sip_user.get(user).copied()
+    }
+
+    /// The group of a role; `None` if nobody holds it.
+    pub fn group(&self, role: &Role) -> Option<&Group> {
+        self.groups.get(role)
+    }
+
+    /// All groups, by role.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// The group whose queue this is.
+    pub fn group_of_queue(&self, queue: QueueId) -> Option<&Group> {
+        self.groups.values().find(|g| g.queue == queue)
+    }
+
+    /// A person's own queue.
+    pub fn own_queue(&self, agent: AgentId) -> QueueId {
+        QueueId(self.groups_max + agent.0)
+    }
+
+    /// Whose own queue this is.
+    pub fn queue_owner(&self, queue: QueueId) -> Option<AgentId> {
+        queue.0.checked_sub(self.groups_max).map(AgentId)
+    }
+
+    /// All queues a person serves: the own one first, then the groups by role.
+    pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
+        let roles = self.person(agent).map(|p| p.roles.iter().filter_map(|r| self.groups.get(r)));
+        let groups = roles.into_iter().flatten().map(|g| g.queue);
+        std::iter::once(self.own_queue(agent)).chain(groups).collect()
+    }
+
+    /// A department by name.
+    pub fn department(&self, id: &DepartmentId) -> Option<&Department> {
+        self.departments.get(id)
+    }
+
+    /// All departments, by name.
+    pub fn departments(&self) -> impl Iterator<Item = &Department> {
+        self.departments.values()
+    }
+
+    /// A calendar by name.
+    pub fn calendar(&self, name: &str) -> Option<&Arc<Calendar>> {
+        self.calendars.get(name)
+    }
+
+    /// The calendar of a person's department.
+    pub fn calendar_of(&self, person: &Person) -> Option<&Arc<Calendar>> {
+        self.calendar(&self.department(person.department.as_ref()?)?.calendar)
+    }
+
+    /// The absence that holds for a person at `at`, by the local day of their department (UTC if none).
+    pub fn absence(&self, person: &Person, at: Timestamp) -> Option<&Absence> {
+        let zone = self.calendar_of(person).map_or(jiff::tz::TimeZone::UTC, |c| c.zone().clone());
+        let today = zone.to_datetime(at).date();
+        self.absences.get(&person.id)?.iter().find(|a| a.from <= today && today <= a.to)
+    }
+
+    /// All absences known, by person.
+    pub fn absences(&self) -> impl Iterator<Item = &Absence> {
+        self.absences.values().flatten()
+    }
+
+    /// Clause C1's chain: the deputy of `person`'s absence at `at`, the deputy's deputy, to the first
+    /// who is present; without loops. Everybody passed on the way is in the list, the present one last.
+    /// Empty if `person` is present or no deputy is named.
+    pub fn deputies(&self, person: &PersonId, at: Timestamp) -> Vec<AgentId> {
+        let mut chain = Vec::new();
+        let mut next = self.agent(person);
+        while let Some(absence) =
+            next.and_then(|a| self.person(a)).and_then(|p| self.absence(p, at))
+        {
+            next = absence.deputy.as_ref().and_then(|d| self.agent(d));
+            match next {
+                Some(deputy) if chain.contains(&deputy) => return chain,
+                Some(deputy) => chain.push(deputy),
+                None => return chain,
+            }
+        }
+        chain
+    }
+}

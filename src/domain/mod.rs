@@ -1,0 +1,28 @@
+//! What every room speaks of: time, numbers, names, clients, people, calendars.
+//!
+//! Knows nothing of SIP, of sockets or of databases. Everything here is plain data with pure functions.
+
+mod calendar;
+mod client;
+mod directory;
+mod flow;
+mod ids;
+mod number;
+mod settings;
+mod time;
+
+pub use calendar::{Calendar, CalendarError, Hours};
+pub use client::{Client, ClientType, Debt, Money, Vip};
+pub use directory::{
+    Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRows, Group, Person,
+};
+pub use flow::{Flow, Transport};
+pub use ids::{
+    AgentId, CallKey, ClientId, DepartmentId, PersonId, QueueId, Role, ShardId, TrunkId,
+};
+pub use number::{Number, NumberFormat};
+pub use settings::{
+    Credentials, EndStatuses, Limits, Listener, LockAfter, Settings, StarCodes, Timers, Trunk,
+    TrunkAddress, TrunkIdentity, TrunkTarget,
+};
+pub use time::{Moment, WallOffset};

@@ -1,0 +1,131 @@
+//! Telephone numbers as E.164 (clause A1), whatever a trunk or a spreadsheet writes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+use serde::{Deserialize, Serialize};
+
+/// The longest text that is looked at; a number with everything around it is far shorter.
+const RAW_LEN_MAX: usize = 64;
+
+/// A number in E.164 form: `+` and 3 to 15 digits. Equal numbers are equal texts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Number(Arc<str>);
+
+impl Number {
+    /// `raw` as written in `format`'s country: national, `00`, `+`, with separators. `None` for
+    /// a withheld, internal or malformed number.
+    pub fn parse(raw: &str, format: &NumberFormat) -> Option<Self> {
+        let raw = raw.trim();
+        if raw.is_empty() || raw.len() > RAW_LEN_MAX || !raw.chars().any(char::is_numeric) {
+            return None;
+        }
+        let dialled = format.undo_prefixes(raw);
+        let region = Region::from_code(format.country()).ok()?;
+        let parsed = PHONE_NUMBER_UTIL.parse(&dialled, Some(region)).ok()?;
+        if !PHONE_NUMBER_UTIL.is_valid_number(&parsed) {
+            return None;
+        }
+        let text = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164);
+        Some(Self(Arc::from(text.as_ref())))
+    }
+
+    /// From text that is E.164 already: `+` and 3 to 15 digits. Does not ask whether it is assigned.
+    pub fn from_e164(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('+')?;
+        let fits = (3..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        fits.then(|| Self(Arc::from(text)))
+    }
+
+    /// `+` and digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a trunk, or a file, writes numbers that carry no country code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberFormat {
+    /// ISO 3166 country, `RU`, `DE`: whose national numbers these are.
+    country: Arc<str>,
+    /// Written before every number to leave the PBX (`9`), removed first.
+    #[serde(default)]
+    outside_line: Option<Arc<str>>,
+    /// The trunk writes E.164 without its plus sign.
+    #[serde(default)]
+    bare_international: bool,
+}
+
+impl NumberFormat {
+    /// National numbers of `country` (ISO 3166), no outside line.
+    pub fn of(country: &str) -> Self {
+        Self { country: Arc::from(country), outside_line: None, bare_international: false }
+    }
+
+    /// The country is one that the number library knows.
+    pub fn is_known(&self) -> bool {
+        Region::from_code(&self.country).is_ok_and(|r| r != Region::World)
+    }
+
+    /// ISO 3166 country.
+    pub fn country(&self) -> &str {
+        &self.country
+    }
+
+    fn undo_prefixes<'a>(&self, raw: &'a str) -> std::borrow::Cow<'a, str> {
+        if raw.starts_with('+') {
+            return raw.into();
+        }
+        let inside = match &self.outside_line {
+            Some(prefix) => raw.strip_prefix(prefix.as_ref()).unwrap_or(raw),
+            None => raw,
+        };
+        let bare = self.bare_international && !inside.starts_with("00") && inside.len() > 7;
+        if bare { format!("+{inside}").into() } else { inside.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn e164(raw: &str, country: &str) -> Option<String> {
+        Number::parse(raw, &NumberFormat::of(country)).map(|n| n.to_string())
+    }
+
+    #[test]
+    fn one_number_in_every_spelling_is_one_number() {
+        for raw in ["+49 30 23125 001", "0049 30 23125001", "030/23125-001", "+493023125001"] {
+            assert_eq!(e164(raw, "DE").as_deref(), Some("+493023125001"), "{raw}");
+        }
+        for raw in ["8 (812) 123-45-67", "+7 812 1234567", "8-10-7-812-123-45-67"] {
+            assert_eq!(e164(raw, "RU").as_deref(), Some("+78121234567"), "{raw}");
+        }
+    }
+
+    #[test]
+    fn withheld_internal_and_malformed_numbers_are_none() {
+        for raw in ["", "anonymous", "Anonymous", "101", "+", "+999999999999999999", "0", "١"] {
+            assert_eq!(e164(raw, "DE"), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_trunk_may_write_e164_without_plus_or_with_an_outside_line() {
+        let bare = NumberFormat { bare_international: true, ..NumberFormat::of("DE") };
+        let number = Number::parse("442079460001", &bare);
+        assert_eq!(number.as_ref().map(Number::as_str), Some("+442079460001"));
+        let nine = NumberFormat { outside_line: Some("9".into()), ..NumberFormat::of("DE") };
+        let number = Number::parse("903023125001", &nine);
+        assert_eq!(number.as_ref().map(Number::as_str), Some("+493023125001"));
+    }
+}

@@ -1,0 +1,6 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod domain;
+pub mod policy;
+pub mod sip;
+pub mod switch;

@@ -1,0 +1,3 @@
+//! The `telefonist` program.
+
+fn main() {}

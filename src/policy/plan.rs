@@ -1,0 +1,204 @@
+//! What a decision is: facts in, plan and explanation out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{AgentId, Client, Number, PersonId, QueueId, TrunkId};
+
+/// How the client index answered (clause A1: never an error).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "index")]
+pub enum IndexState {
+    /// It follows the database.
+    Fresh,
+    /// The database is away since then; the index still serves.
+    Stale {
+        /// When the database was last read.
+        since: Timestamp,
+    },
+    /// Nothing to look in: before the first load, after `index_stale_max`, or no answer in time.
+    Unavailable {
+        /// What a person should know.
+        why: Arc<str>,
+    },
+}
+
+/// Everything that a decision may depend on, and nothing else. The policy's hash and these give the
+/// same decision for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Wall clock at arrival.
+    pub at: Timestamp,
+    /// Which trunk; absent for a call of our own people.
+    pub trunk: Option<TrunkId>,
+    /// The calling number as it came; empty if withheld.
+    pub from_raw: Arc<str>,
+    /// The calling number; `None` if withheld or malformed.
+    pub from: Option<Number>,
+    /// The called user part as it came.
+    pub to_raw: Arc<str>,
+    /// The called number, if it is one.
+    pub to: Option<Number>,
+    /// The client found (clause A1's choice if several).
+    pub client: Option<Arc<Client>>,
+    /// Other clients with this number.
+    pub others: Vec<Arc<Client>>,
+    /// How the index answered.
+    pub index: IndexState,
+}
+
+/// Clause C7: why a person cannot be offered a call now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "presence")]
+pub enum Presence {
+    /// May be offered a call.
+    Free,
+    /// The caller may wait.
+    Busy {
+        /// `talking`, `being offered a call`, `wrap-up`, `back-off`, …
+        why: Arc<str>,
+    },
+    /// Skipped at once.
+    Gone {
+        /// `absent (leave to 2026-03-04)`, `closed`, `logged out`, `no phone`, `paused`, `no answer`, …
+        why: Arc<str>,
+    },
+    /// Nobody was asked: `explain` without a running server.
+    Unknown,
+}
+
+/// One person of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Whom to ring.
+    pub person: PersonId,
+    /// The place on the board.
+    pub agent: AgentId,
+    /// For whom this person stands in (clause C1).
+    pub stands_in_for: Option<PersonId>,
+    /// As it was when the decision was made.
+    pub presence: Presence,
+    /// The hours of this person's department are closed now (clause C2).
+    pub closed: bool,
+}
+
+/// One step of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// As the policy says it: `manager`, `role key_account_manager`.
+    pub to: Arc<str>,
+    /// The clause that gives the step; the rule's if it names none.
+    pub clause: Arc<str>,
+    /// Whose phones may ring; may be empty (then `note` says why).
+    pub people: Vec<Candidate>,
+    /// Where the call stands: people's own queues, or one group's.
+    pub queues: Vec<QueueId>,
+    /// How long one offer rings.
+    pub ring: Duration,
+    /// How long the call stands here before the next step begins.
+    pub wait: Duration,
+    /// Earlier queues let go of the call when this step begins.
+    pub only: bool,
+    /// Who was skipped for good and why: `manager anna.berg has left`, `deputies: none named`.
+    pub note: Option<Arc<str>>,
+}
+
+/// Where a route ends when nobody answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ending")]
+pub enum Ending {
+    /// A callback is promised; the promise has an owner.
+    Callback {
+        /// Client's manager → head → default (clause B's last resort). Never absent in a checked policy.
+        owner: Option<PersonId>,
+    },
+    /// Every step is closed: the out-of-hours answer, which promises a callback as well (clause C2).
+    OutOfHours {
+        /// Who owns the promise.
+        owner: Option<PersonId>,
+        /// Whose hours: the first step's department.
+        department: Option<Arc<str>>,
+        /// When it opens again.
+        opens: Option<Timestamp>,
+    },
+    /// Straight through to another trunk or peer (`route = "pass"`).
+    Pass {
+        /// The trunk that takes it.
+        trunk: TrunkId,
+    },
+    /// Refused by the policy itself, with this SIP status.
+    Refuse {
+        /// 403, 480, 486, 603.
+        status: u16,
+    },
+}
+
+/// What to do with a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In order; they add up (clause C7).
+    pub steps: Vec<Step>,
+    /// When the last step is over, or at once if there is none.
+    pub ending: Ending,
+    /// The call's head start in every queue.
+    pub credit: Duration,
+    /// What the phone shows as display name.
+    pub display: Arc<str>,
+}
+
+/// One fact as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactShown {
+    /// `caller`, `client`, `type`, `manager`, `debt`, …
+    pub name: Arc<str>,
+    /// Its value in words.
+    pub value: Arc<str>,
+    /// How old it is, seconds; absent for what the call itself carries.
+    pub age_s: Option<i64>,
+}
+
+/// One rule as it was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleTried {
+    /// Its name.
+    pub rule: Arc<str>,
+    /// Its clause.
+    pub clause: Arc<str>,
+    /// It took the call.
+    pub matched: bool,
+    /// Which condition decided: `client_type is retail, not key`.
+    pub why: Arc<str>,
+}
+
+/// Why a call goes where it goes. Stored with every call; printed by `explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was known.
+    pub facts: Vec<FactShown>,
+    /// Every rule up to the one that matched.
+    pub rules: Vec<RuleTried>,
+    /// The plan with everybody's presence and each skip's reason.
+    pub steps: Vec<Step>,
+    /// How it ends.
+    pub ending: Ending,
+    /// Anything else that a person should know: `balance is 3 d old: not used (B3)`.
+    pub notes: Vec<Arc<str>>,
+}
+
+/// The answer to `decide`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The rule that matched.
+    pub rule: Arc<str>,
+    /// Its clause.
+    pub clause: Arc<str>,
+    /// Hash of the policy's text.
+    pub policy: Arc<str>,
+    /// What to do.
+    pub plan: Plan,
+    /// Why.
+    pub explanation: Explanation,
+}

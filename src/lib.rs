@@ -1,5 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod call;
 pub mod domain;
 pub mod policy;
 pub mod sip;

@@ -1,3 +1,5 @@
 //! The core as one state machine per worker.
-mod event;
-pub use event::{AgentChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What};
+
+pub use crate::call::{
+    AgentChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,
+};

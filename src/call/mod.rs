@@ -1,0 +1,5 @@
+//! Calls: where a plan meets dialogs. Legs, offers, bridging, endings, and what is written of them.
+
+mod event;
+
+pub use event::{AgentChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What};

@@ -270,6 +270,74 @@ pub enum What {
         /// Who did it.
         by: Arc<str>,
     },
+    /// A policy was accepted. Its text is kept for ever, so that every decision can be replayed.
+    PolicyAccepted {
+        /// As `Routed` names it.
+        hash: Arc<str>,
+        /// The text of `policy.toml`.
+        policy: Arc<str>,
+        /// The text of `calendars.toml`.
+        calendars: Arc<str>,
+        /// Who had it loaded: `start`, `command by root`, `file change`.
+        by: Arc<str>,
+    },
+    /// Something was done about a promised callback (clause E1).
+    Callback {
+        /// Which call was promised one.
+        call: CallKey,
+        /// What was done.
+        change: CallbackChange,
+        /// Who did it.
+        by: Arc<str>,
+    },
+    /// The first line of a segment: the next `events` lines say again what still holds (open calls,
+    /// bindings, agents), so that older segments may go. They happened before, at their own `at`.
+    Checkpoint {
+        /// How many lines belong to it.
+        events: u32,
+    },
+}
+
+impl What {
+    /// The call that it is about.
+    pub fn call(&self) -> Option<CallKey> {
+        match self {
+            Self::CallArrived { call, .. }
+            | Self::Routed { call, .. }
+            | Self::StepBegan { call, .. }
+            | Self::Offered { call, .. }
+            | Self::Ringing { call, .. }
+            | Self::OfferEnded { call, .. }
+            | Self::Answered { call, .. }
+            | Self::Dialog { call, .. }
+            | Self::Promised { call, .. }
+            | Self::CallEnded { call, .. }
+            | Self::Callback { call, .. } => Some(*call),
+            Self::ServerStarted { .. }
+            | Self::Bound { .. }
+            | Self::Unbound { .. }
+            | Self::Agent { .. }
+            | Self::Changed { .. }
+            | Self::PolicyAccepted { .. }
+            | Self::Checkpoint { .. } => None,
+        }
+    }
+}
+
+/// What was done about a promised callback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum CallbackChange {
+    /// Somebody tried and did not reach the client.
+    Tried {
+        /// In words; may be empty.
+        note: Arc<str>,
+    },
+    /// Kept: the client was called back, or needs no call any more.
+    Done {
+        /// What came of it.
+        note: Arc<str>,
+    },
 }
 
 /// A change of an agent's slow state.

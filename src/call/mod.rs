@@ -2,4 +2,6 @@
 
 mod event;
 
-pub use event::{AgentChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What};
+pub use event::{
+    AgentChange, CallbackChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,
+};

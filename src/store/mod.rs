@@ -7,12 +7,17 @@
 //! | file | written by | read by |
 //! |---|---|---|
 //! | `clients.db` | [`ClientsDb`], the import, any CRM | [`Follower`], the command line |
+//! | `journal/` | workers and shell, before a turn's outputs leave ([`journal`]) | the projector, `restore`, `events` |
+//! | `register.db` | the projector ([`register`]), from the journal alone | the command line |
 
 // The shell samples clocks and shares by locks where no call waits for them.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod callbacks;
 mod error;
+pub mod journal;
 mod migrate;
+pub mod register;
 mod schema;
 
 pub use error::StoreError;

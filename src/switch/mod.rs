@@ -3,6 +3,6 @@
 mod io;
 
 pub use crate::call::{
-    AgentChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,
+    AgentChange, CallbackChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,
 };
 pub use io::{Addressee, Command, Identified, Input, Mail, Output, Promise, Refusal};

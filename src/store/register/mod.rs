@@ -1,0 +1,1 @@
+//! The call register: a projection of the journal into SQLite.

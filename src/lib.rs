@@ -1,6 +1,8 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod call;
+#[cfg(feature = "shell")]
+pub mod config;
 pub mod domain;
 pub mod policy;
 pub mod sip;

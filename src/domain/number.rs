@@ -71,6 +71,13 @@ impl NumberFormat {
         Self { country: Arc::from(country), outside_line: None, bare_international: false }
     }
 
+    /// National numbers of `country` (ISO 3166), written after `outside_line` if there is one;
+    /// with `bare_international`, E.164 comes without its plus sign.
+    pub fn new(country: &str, outside_line: Option<&str>, bare_international: bool) -> Self {
+        let outside_line = outside_line.map(Arc::from);
+        Self { country: Arc::from(country), outside_line, bare_international }
+    }
+
     /// The country is one that the number library knows.
     pub fn is_known(&self) -> bool {
         Region::from_code(&self.country).is_ok_and(|r| r != Region::World)

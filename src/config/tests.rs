@@ -1,0 +1,141 @@
+//! What the file may say and what is said about it.
+
+use super::*;
+use crate::domain::{LockAfter, Transport, TrunkIdentity};
+
+const SMALL: &str = r#"
+[server]
+domains = ["telefonist.example"]
+country = "DE"
+[[listen]]
+bind = "127.0.0.1:5060"
+[[trunk]]
+name = "pbx"
+from = ["127.0.0.1"]
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    parse("t.toml", text).err().unwrap_or_default().iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn a_small_file_is_enough() {
+    let config = parse("t.toml", SMALL).expect("no problem");
+    let settings = &config.settings;
+    assert_eq!(settings.realm.as_ref(), "telefonist.example");
+    let transports: Vec<_> = settings.listeners.iter().map(|l| l.transport).collect();
+    assert_eq!(transports, [Transport::Udp, Transport::Tcp]);
+    assert_eq!(settings.listeners[0].advertise.as_ref(), "127.0.0.1:5060");
+    assert!(matches!(&settings.trunks[0].identity, TrunkIdentity::Address(a) if a.len() == 1));
+    assert_eq!(settings.lock_after, LockAfter::Missed(1));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_shipped_file_compiles_and_documents_every_key() {
+    let shipped = include_str!("../../config/telefonist.toml");
+    let config = parse("config/telefonist.toml", shipped).expect("no problem");
+    assert_eq!(config.settings.listeners.len(), 4, "UDP and TCP, IPv4 and IPv6");
+    for key in KEYS {
+        let name = key.path.rsplit('.').next().expect("a path");
+        let line = shipped.lines().find(|l| {
+            l.trim_start_matches(['#', ' ']).split_once('=').is_some_and(|(k, _)| k.trim() == name)
+        });
+        let Some(line) = line else { panic!("{} is not in the shipped file", key.path) };
+        assert!(key.default != "" || !line.starts_with('#'), "{} must be given", key.path);
+    }
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place() {
+    let text = r#"
+[server]
+domians = ["a.example"]
+country = "Atlantis"
+workers = 0
+[[listen]]
+bind = "0.0.0.0"
+[timer]
+[limits]
+calls_max = "many"
+wrap_up = "5s"
+[[trunk]]
+name = "pbx"
+from = ["pbx.example"]
+"#;
+    let found = problems(text);
+    for wanted in [
+        "t.toml:2:2: error: `server.domains` is missing",
+        "t.toml:3:1: error: unknown key `server.domians`\n  hint: did you mean `domains`?",
+        "t.toml:4:11: error: `server.country`: `ATLANTIS` is no country",
+        "t.toml:5:11: error: `server.workers`: 0 is not between 1 and 64; or write \"auto\"",
+        "t.toml:7:8: error: `listen[].bind`: `0.0.0.0` is no address with port",
+        "t.toml:8:2: error: unknown table `timer`\n  hint: did you mean `timers`?",
+        "t.toml:10:13: error: `limits.calls_max`: must be a whole number, not a string",
+        "t.toml:11:1: error: unknown key `limits.wrap_up`\n  hint: `wrap_up` belongs into `timers`",
+        "t.toml:14:8: error: `trunk[].from`: `pbx.example` is no IP address",
+    ] {
+        assert!(found.iter().any(|p| p.starts_with(wanted)), "{wanted}\nin {found:#?}");
+    }
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let found = problems("[server]\ndomains = [\"a\"\ncountry = \n");
+    assert!(found.iter().any(|p| p.contains(":3:") && p.contains("not TOML")), "{found:#?}");
+}
+
+#[test]
+fn a_trunk_is_known_by_address_or_by_digest() {
+    let digest = format!(
+        "{SMALL}\n[[trunk]]\nname = \"carrier\"\nuser = \"u\"\nha1_md5 = \"{}\"\nha1_sha256 = \"{}\"",
+        "0".repeat(32),
+        "f".repeat(64)
+    );
+    assert_eq!(problems(&digest), [""; 0]);
+    let neither = format!("{SMALL}\n[[trunk]]\nname = \"x\"");
+    assert!(problems(&neither)[0].contains("nothing says how this trunk is known"));
+    let both = format!("{SMALL}\n[[trunk]]\nname = \"x\"\nfrom = [\"127.0.0.2\"]\nuser = \"u\"");
+    assert!(problems(&both)[0].contains("by address or by digest"));
+    let twice = format!("{SMALL}\n[[trunk]]\nname = \"x\"\nfrom = [\"::ffff:127.0.0.1\"]");
+    assert!(problems(&twice)[0].contains("is trunk `pbx` already"));
+}
+
+#[test]
+fn the_outbound_trunk_must_be_there_and_reachable() {
+    let unknown = SMALL.replace("country", "outbound_trunk = \"pxb\"\ncountry");
+    assert!(problems(&unknown)[0].contains("did you mean `pbx`?"));
+    let nowhere = SMALL.replace("country", "outbound_trunk = \"pbx\"\ncountry");
+    assert!(problems(&nowhere)[0].contains("trunk `pbx` has no `to`"));
+}
+
+#[test]
+fn metrics_are_for_this_host_only() {
+    let open = format!("{SMALL}\n[admin]\nhttp = \"0.0.0.0:9160\"");
+    assert!(problems(&open)[0].contains("is not a loopback address"));
+    let off = format!("{SMALL}\n[admin]\nhttp = \"off\"");
+    assert_eq!(parse("t.toml", &off).expect("no problem").shell.http, None);
+}
+
+#[test]
+fn a_notification_names_what_it_lacks() {
+    let mail = format!("{SMALL}\n[callback]\nnotify = \"email\"");
+    let found = problems(&mail);
+    assert!(found.iter().any(|p| p.contains("needs `callback.smtp`")), "{found:?}");
+    assert!(found.iter().any(|p| p.contains("needs `callback.email_from`")), "{found:?}");
+}
+
+#[test]
+fn a_missing_file_says_how_to_name_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let found = load(folder.path()).expect_err("nothing there");
+    assert!(found[0].to_string().contains("--config DIR"), "{}", found[0]);
+}
+
+#[test]
+fn a_problem_is_shown_with_its_line() {
+    let text = SMALL.replace("\"DE\"", "\"Q\"");
+    let found = parse("t.toml", &text).expect_err("no such country");
+    let shown = render(&found, |_| Some(text.clone()));
+    assert!(shown.contains("  | country = \"Q\"\n  |           ^^^\n  = ISO 3166"), "{shown}");
+}

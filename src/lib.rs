@@ -5,6 +5,7 @@ pub mod call;
 pub mod config;
 pub mod domain;
 pub mod policy;
+pub mod registrar;
 pub mod sip;
 #[cfg(feature = "shell")]
 pub mod store;

@@ -210,3 +210,151 @@ pub struct Settings {
     /// Times.
     pub timers: Timers,
 }
+
+impl Settings {
+    /// `host` (no port; IPv6 in brackets or bare) is a domain of ours: addresses of record may stand there.
+    /// Configured domains, and the addresses of our listeners, since phones are often given one of those.
+    pub fn is_our_domain(&self, host: &str) -> bool {
+        let host = bare(host);
+        self.domains.iter().any(|d| bare(d).eq_ignore_ascii_case(host))
+            || self.listeners.iter().any(|l| l.is_named(host))
+    }
+
+    /// `host` and `port` of a URI lead to us: one of our listeners, or a domain of ours. Without a port a
+    /// name is looked up by its service, an address means 5060 (RFC 3263 §4.2).
+    pub fn is_our_address(&self, host: &str, port: Option<u16>) -> bool {
+        let host = bare(host);
+        let at = |l: &Listener, port| l.is_named(host) && l.port() == port;
+        if self.listeners.iter().any(|l| at(l, port.unwrap_or(5060))) {
+            return true;
+        }
+        let is_domain = self.domains.iter().any(|d| bare(d).eq_ignore_ascii_case(host));
+        let is_name = host.parse::<IpAddr>().is_err();
+        is_domain
+            && match port {
+                Some(port) => self.listeners.iter().any(|l| l.port() == port),
+                None => is_name || self.listeners.iter().any(|l| l.port() == 5060),
+            }
+    }
+}
+
+impl Listener {
+    /// The advertised port.
+    pub fn port(&self) -> u16 {
+        split(&self.advertise).1.unwrap_or(5060)
+    }
+
+    /// The advertised host, or the bound address. One that is bound to every address also has the loopback's.
+    fn is_named(&self, host: &str) -> bool {
+        let (advertised, _) = split(&self.advertise);
+        bare(advertised).eq_ignore_ascii_case(host)
+            || host.parse::<IpAddr>().is_ok_and(|ip| {
+                let every = self.bind.ip().is_unspecified();
+                ip == self.bind.ip() || every && ip.is_loopback()
+            })
+    }
+}
+
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+fn split(host_port: &str) -> (&str, Option<u16>) {
+    let split =
+        host_port.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    match split {
+        Some((host, port)) => (host, port.parse().ok()),
+        None => (host_port, None),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small, complete snapshot for tests of all rooms: domain `example.org`, no listener, no trunk.
+    pub(crate) fn example() -> Settings {
+        let code = |text: &str| Arc::from(text);
+        let seconds = Duration::from_secs;
+        Settings {
+            domains: vec![Arc::from("example.org")],
+            realm: Arc::from("example.org"),
+            numbers: NumberFormat::of("DE"),
+            listeners: Vec::new(),
+            trunks: Vec::new(),
+            outbound_trunk: None,
+            lock_after: LockAfter::Missed(1),
+            star_codes: StarCodes {
+                login: code("*11"),
+                logout: code("*12"),
+                pause: code("*13"),
+                resume: code("*14"),
+                wrap_up_end: code("*15"),
+            },
+            login_on_register: true,
+            limits: Limits {
+                calls_max: 100,
+                queue_len_max: 100,
+                bindings_max: 3,
+                transactions_max: 1_000,
+                failures_per_minute_max: 30,
+                expires_min: seconds(60),
+                expires_max: seconds(7_200),
+            },
+            timers: Timers {
+                call_max: seconds(14_400),
+                probe_every: seconds(60),
+                wrap_up: seconds(10),
+                refuse_backoff: seconds(10),
+                busy_backoff: seconds(10),
+                phone_silence: seconds(4),
+                provisional_every: seconds(50),
+                identify_timeout: Duration::from_millis(100),
+                flow_grace: seconds(30),
+                drain_max: seconds(600),
+                t1: Duration::from_millis(500),
+                t2: seconds(4),
+                t4: seconds(5),
+            },
+        }
+    }
+
+    fn settings() -> Settings {
+        let listener = |bind: &str, advertise: &str| Listener {
+            transport: Transport::Udp,
+            bind: bind.parse().expect("a literal"),
+            advertise: Arc::from(advertise),
+        };
+        let listeners = vec![
+            listener("0.0.0.0:5070", "sip.example.org:5070"),
+            listener("[2001:db8::1]:5060", "[2001:db8::1]:5060"),
+        ];
+        let domains = vec![Arc::from("example.org"), Arc::from("10.0.0.9")];
+        Settings { domains, listeners, ..example() }
+    }
+
+    #[test]
+    fn our_domains_are_the_configured_ones_and_our_listeners_hosts() {
+        let ours = settings();
+        for host in ["Example.ORG", "10.0.0.9", "sip.example.org", "[2001:db8::1]", "127.0.0.1"] {
+            assert!(ours.is_our_domain(host), "{host}");
+        }
+        for host in ["example.com", "10.0.0.8", "0.0.0.1", "", "[2001:db8::2]"] {
+            assert!(!ours.is_our_domain(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_ours_only_with_a_port_of_ours() {
+        let ours = settings();
+        assert!(ours.is_our_address("sip.example.org", Some(5070)));
+        assert!(ours.is_our_address("127.0.0.1", Some(5070)));
+        assert!(ours.is_our_address("[2001:DB8::1]", None));
+        assert!(ours.is_our_address("example.org", None));
+        assert!(ours.is_our_address("10.0.0.9", Some(5070)));
+        assert!(!ours.is_our_address("127.0.0.1", Some(5080)));
+        assert!(!ours.is_our_address("127.0.0.1", None));
+        assert!(!ours.is_our_address("example.org", Some(9)));
+        assert!(!ours.is_our_address("example.com", None));
+    }
+}

@@ -1,8 +1,23 @@
 //! Opening hours of a department (clause C2).
+//!
+//! A calendar reads a wall clock: it is open whenever the local time of day lies within the day's
+//! hours. From that follows what C2 asks of the two odd hours of a year:
+//!
+//! ```text
+//! spring   01:59 → 03:00   hours 02:00–04:00 begin at 03:00: an hour that does not exist begins at
+//!                          the next one that does
+//! autumn   02:59 → 02:00   hours 02:00–02:30 are open twice: an hour that comes twice counts twice
+//! ```
+//! Knows no people and no departments.
 
-use jiff::Timestamp;
-use jiff::civil::{Date, Time};
-use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
+
+/// How far ahead an edge is looked for.
+const EDGE_DAYS_MAX: i64 = 60;
 
 /// One span of opening hours within a day: from `open` to before `close`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,29 +28,45 @@ pub struct Hours {
     pub close: Time,
 }
 
+impl Hours {
+    fn contains(&self, time: Time) -> bool {
+        self.open <= time && (self.close == Time::midnight() || time < self.close)
+    }
+}
+
 /// Why a calendar cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CalendarError(pub String);
 
-/// Weekly hours with exceptions, in one time zone. An hour that does not exist begins at the next
-/// one that does, one that comes twice counts twice.
+/// Days that differ from the week's. A date goes before a day of every year.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialDays {
+    /// Holidays (no hours) and short days of one year.
+    pub dates: BTreeMap<Date, Vec<Hours>>,
+    /// The same of every year, by month and day.
+    pub yearly: BTreeMap<(i8, i8), Vec<Hours>>,
+}
+
+/// Weekly hours with exceptions, in one time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
     zone: TimeZone,
     week: [Vec<Hours>; 7],
-    special: std::collections::BTreeMap<Date, Vec<Hours>>,
+    special: SpecialDays,
 }
 
 impl Calendar {
-    /// `week` begins on Monday; `special` days (holidays: no hours; short days) replace the week's.
-    /// Errors: hours that end before they begin, or overlap.
+    /// `week` begins on Monday; `special` days replace the week's. Errors: hours that end before
+    /// they begin, or overlap.
     pub fn new(
         zone: TimeZone,
         week: [Vec<Hours>; 7],
-        special: std::collections::BTreeMap<Date, Vec<Hours>>,
+        special: SpecialDays,
     ) -> Result<Self, CalendarError> {
         let mut calendar = Self { zone, week, special };
-        for day in calendar.week.iter_mut().chain(calendar.special.values_mut()) {
+        let special = &mut calendar.special;
+        let days = special.dates.values_mut().chain(special.yearly.values_mut());
+        for day in calendar.week.iter_mut().chain(days) {
             day.sort_by_key(|h| h.open);
             check(day)?;
         }
@@ -45,11 +76,8 @@ impl Calendar {
     /// Open at every instant.
     pub fn always() -> Self {
         let day = vec![Hours { open: Time::midnight(), close: Time::midnight() }];
-        Self {
-            zone: TimeZone::UTC,
-            week: std::array::from_fn(|_| day.clone()),
-            special: std::collections::BTreeMap::new(),
-        }
+        let week = std::array::from_fn(|_| day.clone());
+        Self { zone: TimeZone::UTC, week, special: SpecialDays::default() }
     }
 
     /// Its time zone.
@@ -57,54 +85,92 @@ impl Calendar {
         &self.zone
     }
 
+    /// The local day of `at`.
+    pub fn today(&self, at: Timestamp) -> Date {
+        self.zone.to_datetime(at).date()
+    }
+
     /// Open at this instant.
     pub fn is_open(&self, at: Timestamp) -> bool {
-        self.spans_around(at).any(|(open, close)| open <= at && at < close)
+        let local = self.zone.to_datetime(at);
+        self.hours(local.date()).iter().any(|hours| hours.contains(local.time()))
     }
 
-    /// The next instant after `at` at which it opens or closes, within 15 days.
+    /// The next instant after `at` at which it opens or closes, within 60 days.
     pub fn next_edge(&self, at: Timestamp) -> Option<Timestamp> {
-        let today = self.zone.to_datetime(at).date();
-        let days = (0..15).filter_map(|n| today.checked_add(jiff::Span::new().days(n)).ok());
-        let edges = days.flat_map(|day| self.spans(day)).flat_map(|(open, close)| [open, close]);
-        edges.filter(|edge| *edge > at).min()
+        let today = self.today(at);
+        let first = today.yesterday().unwrap_or(today);
+        (0..=EDGE_DAYS_MAX)
+            .filter_map(|n| first.checked_add(jiff::Span::new().days(n)).ok())
+            .find_map(|day| self.edges(day).into_iter().find(|edge| *edge > at))
     }
 
-    fn spans_around(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-        let today = self.zone.to_datetime(at).date();
-        today.yesterday().into_iter().chain([today]).flat_map(|day| self.spans(day))
+    /// When it opens next after `at`, within 60 days; `None` too while it is open.
+    pub fn opens(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.is_open(at) { None } else { self.next_edge(at) }
     }
 
-    fn spans(&self, day: Date) -> Vec<(Timestamp, Timestamp)> {
+    /// Dates and days of every year that differ from the week, and the weekly hours' own edges, as
+    /// local readings: every reading at which this calendar may change within a week from `monday`.
+    pub fn readings(&self, monday: Date) -> Vec<DateTime> {
+        let days = (0..7).filter_map(|n| monday.checked_add(jiff::Span::new().days(n)).ok());
+        let yearly = self.special.yearly.keys();
+        let yearly = yearly.filter_map(|(month, day)| Date::new(monday.year(), *month, *day).ok());
+        let days: BTreeSet<Date> =
+            days.chain(yearly).chain(self.special.dates.keys().copied()).collect();
+        let readings = days.into_iter().flat_map(|day| {
+            let hours = self.hours(day).iter().flat_map(|h| [h.open, h.close]);
+            let times: Vec<Time> = hours.chain([Time::midnight()]).collect();
+            times.into_iter().map(move |time| day.to_datetime(time))
+        });
+        readings.collect()
+    }
+
+    fn hours(&self, day: Date) -> &[Hours] {
         let weekday = day.weekday().to_monday_zero_offset() as usize;
-        let hours = self.special.get(&day).unwrap_or(&self.week[weekday]);
-        hours
-            .iter()
-            .filter_map(|h| Some((self.instant(day, h.open)?, self.end(day, h.close)?)))
-            .collect()
+        let special = self.special.dates.get(&day);
+        let yearly = || self.special.yearly.get(&(day.month(), day.day()));
+        special.or_else(yearly).unwrap_or(&self.week[weekday])
     }
 
-    fn end(&self, day: Date, close: Time) -> Option<Timestamp> {
-        if close == Time::midnight() {
-            return self.instant(day.tomorrow().ok()?, close);
-        }
-        // The later of two equal readings: an hour that comes twice counts twice.
-        let local = self.zone.to_ambiguous_timestamp(day.to_datetime(close));
-        local.later().ok()
+    /// Instants of one local day at which the calendar really changes, in order.
+    fn edges(&self, day: Date) -> BTreeSet<Timestamp> {
+        let midnight = day.to_datetime(Time::midnight());
+        let (Some(begin), Some(end)) = (self.first(midnight), self.first_after(day)) else {
+            return BTreeSet::new();
+        };
+        let hours = self.hours(day).iter().flat_map(|h| [h.open, h.close]);
+        let readings = hours.flat_map(|time| self.instants(day.to_datetime(time)));
+        let jumps = self.zone.following(begin).map(|t| t.timestamp());
+        let candidates = readings.chain(jumps.take_while(|jump| *jump <= end)).chain([begin, end]);
+        candidates.filter(|at| self.changes(*at)).collect()
     }
 
-    fn instant(&self, day: Date, time: Time) -> Option<Timestamp> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(day.to_datetime(time));
-        if let jiff::tz::AmbiguousOffset::Gap { .. } = ambiguous.offset() {
-            // The gap's end: the transition itself.
-            let before = ambiguous.earlier().ok()?;
-            return self
-                .zone
-                .following(before - jiff::SignedDuration::from_hours(24))
-                .next()
-                .map(|t| t.timestamp());
+    fn changes(&self, at: Timestamp) -> bool {
+        let before = at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at);
+        self.is_open(before) != self.is_open(at)
+    }
+
+    fn first_after(&self, day: Date) -> Option<Timestamp> {
+        self.first(day.tomorrow().ok()?.to_datetime(Time::midnight()))
+    }
+
+    fn first(&self, reading: DateTime) -> Option<Timestamp> {
+        self.instants(reading).into_iter().next()
+    }
+
+    /// All instants at which the clock reads this; the jump's end if it never does.
+    fn instants(&self, reading: DateTime) -> Vec<Timestamp> {
+        let local = self.zone.to_ambiguous_timestamp(reading);
+        let (earlier, later) = (local.clone().earlier().ok(), local.clone().later().ok());
+        match local.offset() {
+            AmbiguousOffset::Unambiguous { .. } => earlier.into_iter().collect(),
+            AmbiguousOffset::Fold { .. } => earlier.into_iter().chain(later).collect(),
+            AmbiguousOffset::Gap { .. } => {
+                let jump = earlier.and_then(|at| self.zone.following(at).next());
+                jump.map(|jump| jump.timestamp()).into_iter().collect()
+            }
         }
-        ambiguous.earlier().ok()
     }
 }
 
@@ -121,3 +187,6 @@ fn check(day: &[Hours]) -> Result<(), CalendarError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

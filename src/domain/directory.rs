@@ -4,10 +4,12 @@
 //! the server runs, so that a call which began under an older snapshot still means the same people.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Calendar, Credentials, DepartmentId, PersonId, QueueId, Role};
@@ -84,15 +86,27 @@ pub struct Absence {
     pub by: Arc<str>,
 }
 
-/// A role seen as a group with one queue.
+/// A role, of the whole company or of one department, seen as a group with one queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its role.
     pub role: Role,
+    /// Only the holders in this department; everybody who holds the role if `None`.
+    pub department: Option<DepartmentId>,
     /// Its queue on the board.
     pub queue: QueueId,
-    /// Everybody who holds the role, ordered by agent.
+    /// Its people, ordered by agent.
     pub members: Vec<AgentId>,
+}
+
+impl fmt::Display for Group {
+    /// `operator`, `vip_manager of client_service`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.department {
+            Some(department) => write!(f, "{} of {department}", self.role),
+            None => self.role.fmt(f),
+        }
+    }
 }
 
 /// Sizes of the board's tables, fixed at start.
@@ -100,9 +114,13 @@ pub struct Group {
 pub struct DirectoryLimits {
     /// People who may ever have a place on the board.
     pub agents_max: u16,
-    /// Groups that may ever have a queue.
+    /// Groups that may ever have a queue: each role counts once for the company and once for each
+    /// department that a holder belongs to.
     pub groups_max: u16,
 }
+
+/// Groups that one person may serve: the board's row of a person has so many places.
+pub const GROUPS_PER_PERSON_MAX: usize = 16;
 
 /// What the database holds, before it is checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,14 +135,19 @@ pub struct DirectoryRows {
     pub calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
 }
 
+/// A group's name: the role, and the department if it is only that one's.
+type GroupKey = (Role, Option<DepartmentId>);
+
 /// The snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     people: Vec<Option<Arc<Person>>>,
     agents: BTreeMap<PersonId, AgentId>,
     by_sip_user: BTreeMap<Arc<str>, AgentId>,
-    groups: BTreeMap<Role, Group>,
-    group_queues: BTreeMap<Role, QueueId>,
+    groups: BTreeMap<GroupKey, Group>,
+    /// Every queue ever given out, also of groups that nobody belongs to now.
+    group_queues: BTreeMap<GroupKey, QueueId>,
+    by_queue: BTreeMap<QueueId, GroupKey>,
     departments: BTreeMap<DepartmentId, Department>,
     absences: BTreeMap<PersonId, Vec<Absence>>,
     calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
@@ -139,6 +162,7 @@ impl Directory {
         rows: DirectoryRows,
         limits: DirectoryLimits,
     ) -> Result<Directory, Vec<String>> {
+        let mut problems = check_limits(previous, limits);
         let mut next = Directory {
             people: previous.map_or_else(Vec::new, |p| vec![None; p.people.len()]),
             agents: previous.map_or_else(BTreeMap::new, |p| p.agents.clone()),
@@ -147,14 +171,22 @@ impl Directory {
             calendars: rows.calendars,
             ..Directory::default()
         };
-        let mut problems = Vec::new();
         for person in rows.people {
             next.add_person(person, limits, &mut problems);
         }
         next.build_groups(limits, &mut problems);
-        next.departments = rows.departments.into_iter().map(|d| (d.id.clone(), d)).collect();
+        for department in rows.departments {
+            let id = department.id.clone();
+            if next.departments.insert(id.clone(), department).is_some() {
+                problems.push(format!("department {id}: the name is held twice"));
+            }
+        }
         for absence in rows.absences {
             next.absences.entry(absence.person.clone()).or_default().push(absence);
+        }
+        for absences in next.absences.values_mut() {
+            // Of two that hold on the same day the one with a deputy counts (clause C1).
+            absences.sort_by_key(|a| (a.deputy.is_none(), a.from, a.id));
         }
         if problems.is_empty() { Ok(next) } else { Err(problems) }
     }
@@ -186,21 +218,28 @@ impl Directory {
     }
 
     fn build_groups(&mut self, limits: DirectoryLimits, problems: &mut Vec<String>) {
-        let mut members: BTreeMap<Role, Vec<AgentId>> = BTreeMap::new();
+        let mut members: BTreeMap<GroupKey, Vec<AgentId>> = BTreeMap::new();
         for (agent, person) in self.agents() {
-            for role in &person.roles {
-                members.entry(role.clone()).or_default().push(agent);
+            let keys = keys_of(person);
+            if keys.len() > GROUPS_PER_PERSON_MAX {
+                let (id, max) = (&person.id, GROUPS_PER_PERSON_MAX);
+                problems.push(format!("person {id}: {} groups, {max} are possible", keys.len()));
+            }
+            for key in keys {
+                members.entry(key).or_default().push(agent);
             }
         }
-        for (role, members) in members {
+        for (key, members) in members {
             let fresh = self.group_queues.len();
-            if !self.group_queues.contains_key(&role) && fresh >= usize::from(limits.groups_max) {
-                problems
-                    .push(format!("role {role}: groups_max = {} is reached", limits.groups_max));
+            let (role, department) = key.clone();
+            if !self.group_queues.contains_key(&key) && fresh >= usize::from(limits.groups_max) {
+                let max = limits.groups_max;
+                problems.push(format!("role {role}: groups_max = {max} is reached"));
                 continue;
             }
-            let queue = *self.group_queues.entry(role.clone()).or_insert(QueueId(fresh as u16));
-            self.groups.insert(role.clone(), Group { role, queue, members });
+            let queue = *self.group_queues.entry(key.clone()).or_insert(QueueId(fresh as u16));
+            self.by_queue.insert(queue, key.clone());
+            self.groups.insert(key, Group { role, department, queue, members });
         }
     }
 
@@ -226,24 +265,29 @@ impl Directory {
         self.by_sip_user.get(user).copied()
     }
 
-    /// The group of a role; `None` if nobody holds it.
+    /// The group of a role in the whole company; `None` if nobody holds it.
     pub fn group(&self, role: &Role) -> Option<&Group> {
-        self.groups.get(role)
+        self.groups.get(&(role.clone(), None))
     }
 
-    /// All groups, by role.
+    /// The group of a role within one department; `None` if nobody there holds it.
+    pub fn group_in(&self, role: &Role, department: &DepartmentId) -> Option<&Group> {
+        self.groups.get(&(role.clone(), Some(department.clone())))
+    }
+
+    /// All groups, by role, the company's before its departments'.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }
 
-    /// The group whose queue this is.
+    /// The group whose queue this is; `None` too while nobody belongs to it.
     pub fn group_of_queue(&self, queue: QueueId) -> Option<&Group> {
-        self.groups.values().find(|g| g.queue == queue)
+        self.groups.get(self.by_queue.get(&queue)?)
     }
 
     /// A person's own queue.
     pub fn own_queue(&self, agent: AgentId) -> QueueId {
-        QueueId(self.groups_max + agent.0)
+        QueueId(self.groups_max.saturating_add(agent.0))
     }
 
     /// Whose own queue this is.
@@ -253,8 +297,8 @@ impl Directory {
 
     /// All queues a person serves: the own one first, then the groups by role.
     pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
-        let roles = self.person(agent).map(|p| p.roles.iter().filter_map(|r| self.groups.get(r)));
-        let groups = roles.into_iter().flatten().map(|g| g.queue);
+        let keys = self.person(agent).map(|p| keys_of(p)).unwrap_or_default();
+        let groups = keys.iter().filter_map(|key| self.groups.get(key)).map(|g| g.queue);
         std::iter::once(self.own_queue(agent)).chain(groups).collect()
     }
 
@@ -268,6 +312,12 @@ impl Directory {
         self.departments.values()
     }
 
+    /// The department that is responsible for a region's new clients (clause B1); the first by name
+    /// if several claim it.
+    pub fn department_of_region(&self, region: &str) -> Option<&Department> {
+        self.departments.values().find(|d| d.regions.contains(region))
+    }
+
     /// A calendar by name.
     pub fn calendar(&self, name: &str) -> Option<&Arc<Calendar>> {
         self.calendars.get(name)
@@ -278,11 +328,13 @@ impl Directory {
         self.calendar(&self.department(person.department.as_ref()?)?.calendar)
     }
 
-    /// The absence that holds for a person at `at`, by the local day of their department (UTC if none).
+    /// The absence that holds for a person at `at`, by the local day of their department (UTC if
+    /// none). Of several the one with a deputy, then the one that began first.
     pub fn absence(&self, person: &Person, at: Timestamp) -> Option<&Absence> {
-        let zone = self.calendar_of(person).map_or(jiff::tz::TimeZone::UTC, |c| c.zone().clone());
-        let today = zone.to_datetime(at).date();
-        self.absences.get(&person.id)?.iter().find(|a| a.from <= today && today <= a.to)
+        let absences = self.absences.get(&person.id)?;
+        let calendar = self.calendar_of(person);
+        let today = calendar.map_or_else(|| TimeZone::UTC.to_datetime(at).date(), |c| c.today(at));
+        absences.iter().find(|a| a.from <= today && today <= a.to)
     }
 
     /// All absences known, by person.
@@ -294,18 +346,51 @@ impl Directory {
     /// who is present; without loops. Everybody passed on the way is in the list, the present one last.
     /// Empty if `person` is present or no deputy is named.
     pub fn deputies(&self, person: &PersonId, at: Timestamp) -> Vec<AgentId> {
-        let mut chain = Vec::new();
-        let mut next = self.agent(person);
-        while let Some(absence) =
-            next.and_then(|a| self.person(a)).and_then(|p| self.absence(p, at))
+        let Some(first) = self.agent(person) else { return Vec::new() };
+        let mut chain = vec![first];
+        while let Some(deputy) = self.named_deputy(chain[chain.len() - 1], at)
+            && !chain.contains(&deputy)
         {
-            next = absence.deputy.as_ref().and_then(|d| self.agent(d));
-            match next {
-                Some(deputy) if chain.contains(&deputy) => return chain,
-                Some(deputy) => chain.push(deputy),
-                None => return chain,
-            }
+            chain.push(deputy);
         }
-        chain
+        chain.split_off(1)
+    }
+
+    /// Who is present at the end of `person`'s chain of deputies: `person`, if present. `None` if
+    /// the chain ends with somebody absent, or `person` has left.
+    pub fn stand_in(&self, person: &PersonId, at: Timestamp) -> Option<AgentId> {
+        let last = self.deputies(person, at).last().copied().or_else(|| self.agent(person))?;
+        self.absence(self.person(last)?, at).is_none().then_some(last)
+    }
+
+    fn named_deputy(&self, agent: AgentId, at: Timestamp) -> Option<AgentId> {
+        let absence = self.absence(self.person(agent)?, at)?;
+        self.agent(absence.deputy.as_ref()?)
     }
 }
+
+fn check_limits(previous: Option<&Directory>, limits: DirectoryLimits) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (agents, groups) = (limits.agents_max, limits.groups_max);
+    if agents.checked_add(groups).is_none() {
+        problems.push(format!("agents_max = {agents} and groups_max = {groups} pass 65535 queues"));
+    }
+    // Own queues begin behind the groups': another bound would give every person another queue.
+    let before = previous.filter(|p| !p.agents.is_empty()).map(|p| p.groups_max);
+    if let Some(before) = before.filter(|before| *before != groups) {
+        problems.push(format!("groups_max = {groups}: it was {before} at the start"));
+    }
+    problems
+}
+
+/// The groups of a person: each role for the company, and for the person's department.
+fn keys_of(person: &Person) -> BTreeSet<GroupKey> {
+    let company = person.roles.iter().map(|role| (role.clone(), None));
+    let department = person.department.iter().flat_map(|department| {
+        person.roles.iter().map(|role| (role.clone(), Some(department.clone())))
+    });
+    company.chain(department).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,11 @@ mod number;
 mod settings;
 mod time;
 
-pub use calendar::{Calendar, CalendarError, Hours};
+pub use calendar::{Calendar, CalendarError, Hours, SpecialDays};
 pub use client::{Client, ClientType, Debt, Money, Vip};
 pub use directory::{
-    Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRows, Group, Person,
+    Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRows,
+    GROUPS_PER_PERSON_MAX, Group, Person,
 };
 pub use flow::{Flow, Transport};
 pub use ids::{

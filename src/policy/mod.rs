@@ -9,6 +9,7 @@
 //! Owns the language of `config/policy.toml` and `config/calendars.toml`. Knows no SIP, no board, no
 //! clock and no files: texts, time and presence are handed in.
 
+mod fields;
 mod plan;
 mod problem;
 
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
 pub use plan::{
     Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence,
     RuleTried, Step,

@@ -1,0 +1,245 @@
+//! Places on the board, groups, absences and chains of deputies (clause C1).
+
+use super::*;
+
+const LIMITS: DirectoryLimits = DirectoryLimits { agents_max: 16, groups_max: 16 };
+
+fn person(id: &str, department: &str, roles: &[&str]) -> Person {
+    Person {
+        id: PersonId::new(id),
+        name: Arc::from(id),
+        roles: roles.iter().map(|r| Role::new(r)).collect(),
+        department: (!department.is_empty()).then(|| DepartmentId::new(department)),
+        sip_user: Some(Arc::from(id)),
+        supervisor: None,
+        credentials: None,
+        email: None,
+    }
+}
+
+fn department(id: &str, calendar: &str) -> Department {
+    Department {
+        id: DepartmentId::new(id),
+        name: Arc::from(id),
+        head: None,
+        deputy_head: None,
+        calendar: Arc::from(calendar),
+        regions: BTreeSet::new(),
+    }
+}
+
+fn absence(id: i64, person: &str, days: &str, deputy: &str) -> Absence {
+    let (from, to) = days.split_once("..").expect("from..to");
+    Absence {
+        id,
+        person: PersonId::new(person),
+        kind: AbsenceKind::Leave,
+        from: from.parse().expect("a day"),
+        to: to.parse().expect("a day"),
+        deputy: (!deputy.is_empty()).then(|| PersonId::new(deputy)),
+        by: Arc::from("test"),
+    }
+}
+
+fn rows(people: Vec<Person>) -> DirectoryRows {
+    DirectoryRows { people, ..DirectoryRows::default() }
+}
+
+fn four(absences: Vec<Absence>) -> Directory {
+    let people = ["anna", "boris", "clara", "dan"].map(|id| person(id, "", &["manager"]));
+    let rows = DirectoryRows { absences, ..rows(people.to_vec()) };
+    Directory::build(None, rows, LIMITS).expect("a good directory")
+}
+
+fn names(directory: &Directory, agents: &[AgentId]) -> Vec<String> {
+    agents.iter().filter_map(|a| directory.person(*a)).map(|p| p.id.to_string()).collect()
+}
+
+fn noon(day: &str) -> Timestamp {
+    format!("{day}T12:00:00Z").parse().expect("an instant")
+}
+
+fn chain(directory: &Directory, of: &str, day: &str) -> Vec<String> {
+    names(directory, &directory.deputies(&PersonId::new(of), noon(day)))
+}
+
+#[test]
+fn c1_somebody_present_has_no_deputies() {
+    let directory = four(vec![absence(1, "anna", "2026-03-02..2026-03-03", "boris")]);
+    assert_eq!(chain(&directory, "anna", "2026-03-01"), [""; 0]);
+    assert_eq!(chain(&directory, "anna", "2026-03-04"), [""; 0]);
+    assert_eq!(chain(&directory, "nobody", "2026-03-02"), [""; 0]);
+}
+
+#[test]
+fn c1_both_days_of_an_absence_are_included() {
+    let directory = four(vec![absence(1, "anna", "2026-03-02..2026-03-03", "boris")]);
+    assert_eq!(chain(&directory, "anna", "2026-03-02"), ["boris"]);
+    assert_eq!(chain(&directory, "anna", "2026-03-03"), ["boris"]);
+}
+
+#[test]
+fn c1_the_chain_is_followed_to_the_first_who_is_present() {
+    let directory = four(vec![
+        absence(1, "anna", "2026-03-02..2026-03-09", "boris"),
+        absence(2, "boris", "2026-03-02..2026-03-09", "clara"),
+    ]);
+    assert_eq!(chain(&directory, "anna", "2026-03-05"), ["boris", "clara"]);
+    let stand_in = directory.stand_in(&PersonId::new("anna"), noon("2026-03-05"));
+    assert_eq!(stand_in, directory.agent(&PersonId::new("clara")));
+}
+
+#[test]
+fn c1_a_chain_that_comes_back_ends_without_a_loop() {
+    let week = "2026-03-02..2026-03-09";
+    let directory = four(vec![
+        absence(1, "anna", week, "boris"),
+        absence(2, "boris", week, "clara"),
+        absence(3, "clara", week, "anna"),
+        absence(4, "dan", week, "dan"),
+    ]);
+    assert_eq!(chain(&directory, "anna", "2026-03-05"), ["boris", "clara"]);
+    assert_eq!(chain(&directory, "boris", "2026-03-05"), ["clara", "anna"]);
+    assert_eq!(chain(&directory, "dan", "2026-03-05"), [""; 0], "one's own deputy is nobody");
+    assert_eq!(directory.stand_in(&PersonId::new("anna"), noon("2026-03-05")), None);
+}
+
+#[test]
+fn c1_a_chain_ends_where_no_deputy_is_named_or_the_deputy_has_left() {
+    let week = "2026-03-02..2026-03-09";
+    let absences = vec![
+        absence(1, "anna", week, "boris"),
+        absence(2, "boris", week, ""),
+        absence(3, "clara", week, "somebody.who.left"),
+    ];
+    let directory = four(absences);
+    assert_eq!(chain(&directory, "anna", "2026-03-05"), ["boris"]);
+    assert_eq!(chain(&directory, "clara", "2026-03-05"), [""; 0]);
+    assert_eq!(directory.stand_in(&PersonId::new("anna"), noon("2026-03-05")), None);
+}
+
+#[test]
+fn c1_of_two_absences_on_one_day_the_one_with_a_deputy_counts() {
+    let directory = four(vec![
+        absence(1, "anna", "2026-03-01..2026-03-09", ""),
+        absence(2, "anna", "2026-03-04..2026-03-05", "dan"),
+    ]);
+    assert_eq!(chain(&directory, "anna", "2026-03-04"), ["dan"]);
+    assert_eq!(chain(&directory, "anna", "2026-03-06"), [""; 0]);
+}
+
+#[test]
+fn c1_days_are_local_days_of_the_persons_department() {
+    let zone = TimeZone::get("Asia/Yekaterinburg").expect("a zone");
+    let week = std::array::from_fn(|_| Vec::new());
+    let ural = Calendar::new(zone, week, super::super::SpecialDays::default()).expect("hours");
+    let rows = DirectoryRows {
+        people: vec![person("anna", "regional", &[]), person("boris", "", &[])],
+        departments: vec![department("regional", "ural")],
+        absences: vec![absence(1, "anna", "2026-03-02..2026-03-02", "boris")],
+        calendars: BTreeMap::from([(Arc::from("ural"), Arc::new(ural))]),
+    };
+    let directory = Directory::build(None, rows, LIMITS).expect("a good directory");
+    let away = |at: &str| {
+        let at = at.parse().expect("an instant");
+        !directory.deputies(&PersonId::new("anna"), at).is_empty()
+    };
+    assert!(!away("2026-03-01T18:59:59Z"));
+    assert!(away("2026-03-01T19:00:00Z"), "midnight in Yekaterinburg");
+    assert!(away("2026-03-02T18:59:59Z"));
+    assert!(!away("2026-03-02T19:00:00Z"));
+}
+
+#[test]
+fn places_stay_the_same_over_rebuilds_and_are_never_given_out_again() {
+    let first = Directory::build(
+        None,
+        rows(vec![person("anna", "a", &["operator"]), person("boris", "a", &["finance"])]),
+        LIMITS,
+    )
+    .expect("a good directory");
+    let operators = first.group(&Role::new("operator")).expect("held").queue;
+    let finance = first.group(&Role::new("finance")).expect("held").queue;
+
+    let second = Directory::build(
+        Some(&first),
+        rows(vec![person("aaron", "b", &["admin"]), person("boris", "b", &["finance"])]),
+        LIMITS,
+    )
+    .expect("a good directory");
+    let (anna, boris) = (PersonId::new("anna"), PersonId::new("boris"));
+    assert_eq!(second.agent(&boris), first.agent(&boris));
+    assert_eq!(second.agent(&anna), None, "she has left");
+    assert_eq!(second.group(&Role::new("finance")).map(|g| g.queue), Some(finance));
+    assert!(second.group_of_queue(operators).is_none(), "nobody belongs to it");
+    assert!(second.groups().all(|g| g.queue != operators), "not given out again");
+    let aaron = second.agent(&PersonId::new("aaron")).expect("new");
+    assert_eq!(aaron, AgentId(2), "anna's place is not reused");
+
+    let people = vec![person("boris", "b", &["finance"]), person("anna", "c", &["operator"])];
+    let third = Directory::build(Some(&second), rows(people), LIMITS).expect("a good directory");
+    assert_eq!(third.agent(&anna), first.agent(&anna), "she came back to her place");
+    assert_eq!(third.group(&Role::new("operator")).map(|g| g.queue), Some(operators));
+}
+
+#[test]
+fn a_role_is_a_group_of_the_company_and_one_of_each_department() {
+    let people = vec![
+        person("anna", "service", &["vip_manager"]),
+        person("boris", "wholesale", &["vip_manager"]),
+        person("clara", "", &["vip_manager"]),
+    ];
+    let directory = Directory::build(None, rows(people), LIMITS).expect("a good directory");
+    let role = Role::new("vip_manager");
+    let all = directory.group(&role).expect("held");
+    let service = directory.group_in(&role, &DepartmentId::new("service")).expect("held");
+    assert_eq!(names(&directory, &all.members), ["anna", "boris", "clara"]);
+    assert_eq!(names(&directory, &service.members), ["anna"]);
+    assert_eq!(service.to_string(), "vip_manager of service");
+    assert!(directory.group_in(&role, &DepartmentId::new("finance")).is_none());
+    let anna = directory.agent(&PersonId::new("anna")).expect("here");
+    assert_eq!(directory.queues_of(anna), [directory.own_queue(anna), all.queue, service.queue]);
+    assert_eq!(directory.group_of_queue(service.queue), Some(service));
+}
+
+#[test]
+fn own_queues_lie_behind_the_groups() {
+    let directory = four(Vec::new());
+    let dan = directory.agent(&PersonId::new("dan")).expect("here");
+    let own = directory.own_queue(dan);
+    assert_eq!(own, QueueId(LIMITS.groups_max + dan.0));
+    assert_eq!(directory.queue_owner(own), Some(dan));
+    assert_eq!(directory.queue_owner(QueueId(0)), None);
+}
+
+#[test]
+fn every_bound_and_every_double_name_is_told() {
+    let few = DirectoryLimits { agents_max: 2, groups_max: 1 };
+    let mut twice = person("anna", "", &["operator", "finance"]);
+    twice.sip_user = Some(Arc::from("boris"));
+    let people = vec![
+        person("anna", "", &["operator", "finance"]),
+        twice,
+        person("boris", "", &[]),
+        person("clara", "", &[]),
+    ];
+    let problems = Directory::build(None, rows(people), few).expect_err("too much");
+    for part in ["anna: the name", "SIP user boris", "clara: agents_max = 2", "groups_max = 1"] {
+        assert!(problems.iter().any(|p| p.contains(part)), "{part} in {problems:?}");
+    }
+    let roles: Vec<String> = (0..9).map(|n| format!("role{n}")).collect();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let limits = DirectoryLimits { agents_max: 9, groups_max: 99 };
+    let problems = Directory::build(None, rows(vec![person("anna", "a", &roles)]), limits);
+    assert!(problems.is_err_and(|p| p[0].contains("18 groups, 16 are possible")));
+}
+
+#[test]
+fn the_number_of_groups_is_fixed_at_the_start() {
+    let first = four(Vec::new());
+    let other = DirectoryLimits { groups_max: 17, ..LIMITS };
+    let problems = Directory::build(Some(&first), rows(vec![]), other).expect_err("it would move");
+    assert!(problems[0].contains("it was 16"), "{problems:?}");
+    let many = DirectoryLimits { agents_max: u16::MAX, groups_max: 1 };
+    assert!(Directory::build(None, rows(vec![]), many).is_err());
+}

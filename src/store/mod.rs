@@ -14,11 +14,26 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod callbacks;
+mod db;
 mod error;
+mod follow;
+mod following;
+mod index;
 pub mod journal;
 mod migrate;
+mod password;
+mod people;
 pub mod register;
+mod rows;
 mod schema;
+mod spelling;
 
+pub use db::{Actor, AuditRow, ClientsDb};
 pub use error::StoreError;
+pub use follow::{FOLLOW_EVERY, FollowOptions, Followed, Follower, INDEX_STALE_MAX, OnDirectory};
+pub use following::Following;
+pub use index::{ClientIndex, Found, IndexStatus};
 pub use migrate::{Migration, migrate};
+pub use password::credentials;
+pub use people::{ABSENCE_KINDS, NewAbsence, WhichAbsence, kind_name, kind_named};
+pub use spelling::did_you_mean;

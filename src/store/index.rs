@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::domain::{Client, ClientId, Number};
 use crate::policy::IndexState;
+use crate::switch::Identified;
 
 /// Buckets of each table; 8 bytes each while empty.
 const BUCKETS: usize = 1 << 16;
@@ -114,12 +115,13 @@ impl ClientIndex {
     }
 
     /// The call path's question (`Output::Identify`): nobody while the index is unavailable.
-    pub fn identify(&self, number: Option<&Number>, now: Timestamp) -> (Found, IndexState) {
-        let state = self.state(now);
-        match (number, &state) {
-            (None, _) | (_, IndexState::Unavailable { .. }) => (Found::default(), state),
-            (Some(number), _) => (self.lookup(number), state),
-        }
+    pub fn identify(&self, number: Option<&Number>, now: Timestamp) -> Identified {
+        let index = self.state(now);
+        let found = match (number, &index) {
+            (None, _) | (_, IndexState::Unavailable { .. }) => Found::default(),
+            (Some(number), _) => self.lookup(number),
+        };
+        Identified { client: found.client, others: found.others, index }
     }
 
     /// One client by row.

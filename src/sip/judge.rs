@@ -1,0 +1,173 @@
+//! May this message be acted upon? The second half of "represent first, judge after" (RFC 4475 §3.1.2).
+//!
+//! Looks at what every element needs: first line, the mandatory headers (RFC 3261 §8.1.1), the headers that
+//! stand once, numbers in their ranges, URIs that can be read. What depends on the element (extensions, body
+//! types, Max-Forwards 0, credentials) is not judged here. A response is never answered: it is dropped; so
+//! is an ACK.
+
+use super::fault::{Fault, Rejection};
+use super::header::Header;
+use super::message::Message;
+use super::method::Method;
+use super::nameaddr::NameAddr;
+use super::uri::{Uri, UriError};
+use super::via::Via;
+
+/// RFC 3261 §8.1.1.5: below 2³¹.
+const CSEQ_MAX: u32 = (1 << 31) - 1;
+
+/// Headers whose every value is a name-addr.
+const ADDRESSES: [Header; 6] =
+    [Header::From, Header::To, Header::Contact, Header::Route, Header::RecordRoute, Header::Path];
+
+impl Message {
+    /// `Err` says what to answer, or to drop it. Errors: 400 malformed, 416 a Request-URI's scheme that we do not
+    /// know, 505 another version of SIP.
+    pub fn judge(&self) -> Result<(), Rejection> {
+        let verdict = self.version_is_ours().and_then(|()| {
+            self.lexes()?;
+            self.has_what_it_must()?;
+            self.counts_right()?;
+            self.addresses_can_be_read()?;
+            match self.is_request() {
+                true => self.target_is_ours(),
+                false => self.goes_to_one_host(),
+            }
+        });
+        let is_unanswerable = !self.is_request() || *self.method() == Method::Ack;
+        verdict.map_err(|r| Rejection { drop: is_unanswerable, ..r })
+    }
+
+    fn version_is_ours(&self) -> Result<(), Rejection> {
+        match self.version().eq_ignore_ascii_case("SIP/2.0") {
+            true => Ok(()),
+            false => Err(reject(505, "Version Not Supported")),
+        }
+    }
+
+    fn lexes(&self) -> Result<(), Rejection> {
+        match self.fault() {
+            Some(fault) => Err(bad(Fault::reason(fault))),
+            None => Ok(()),
+        }
+    }
+
+    fn has_what_it_must(&self) -> Result<(), Rejection> {
+        let mut seen = 0u128;
+        for line in self.index_lines() {
+            let Some(id) = line.id else { continue };
+            let bit = 1u128 << (id as u8);
+            if seen & bit != 0 && id.stands_once() {
+                return Err(bad("Header Must Stand Once"));
+            }
+            seen |= bit;
+        }
+        let has = |h: Header| seen & (1u128 << (h as u8)) != 0;
+        let missing = |reason| Err(bad(reason));
+        match () {
+            () if !has(Header::Via) => missing("Missing Via"),
+            () if !has(Header::From) => missing("Missing From"),
+            () if !has(Header::To) => missing("Missing To"),
+            () if self.call_id().is_empty() => missing("Missing Call-ID"),
+            () if !has(Header::CSeq) => missing("Missing CSeq"),
+            () => Ok(()),
+        }
+    }
+
+    fn counts_right(&self) -> Result<(), Rejection> {
+        let (number, method) = self.cseq().ok_or(bad("Bad CSeq"))?;
+        if number > CSEQ_MAX || !method.is_token() {
+            return Err(bad("Bad CSeq"));
+        }
+        if self.is_request() && (method != self.method()) {
+            return Err(bad("CSeq Method Mismatch"));
+        }
+        if self.has(Header::MaxForwards) && self.max_forwards().is_none() {
+            return Err(bad("Bad Max-Forwards"));
+        }
+        if !self.is_request() && !(100..700).contains(&self.status()) {
+            return Err(bad("Bad Status Code"));
+        }
+        Ok(())
+    }
+
+    fn addresses_can_be_read(&self) -> Result<(), Rejection> {
+        for value in self.values(Header::Via) {
+            Via::parse(value).map_err(|_| bad("Bad Via"))?;
+        }
+        if self.values(Header::Via).next().is_none() {
+            return Err(bad("Bad Via"));
+        }
+        for header in ADDRESSES {
+            for line in self.lines(header) {
+                self.judge_addresses(header, line)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_addresses(&self, header: Header, line: &str) -> Result<(), Rejection> {
+        if header.stands_once() {
+            return judge_address(line, false).map_err(|_| bad(complaint(header)));
+        }
+        let may_be_star = header == Header::Contact;
+        for value in super::list::split_values(line) {
+            judge_address(value, may_be_star).map_err(|_| bad(complaint(header)))?;
+        }
+        Ok(())
+    }
+
+    fn target_is_ours(&self) -> Result<(), Rejection> {
+        if !self.method().is_token() {
+            return Err(bad("Bad Method"));
+        }
+        let uri = Uri::parse(self.uri()).map_err(|_| bad("Bad Request-URI"))?;
+        if !uri.is_sip() && !uri.is_tel() {
+            return Err(reject(416, "Unsupported URI Scheme"));
+        }
+        if uri.has_headers() {
+            return Err(bad("Headers In Request-URI"));
+        }
+        Ok(())
+    }
+
+    /// RFC 4475 §3.1.2 `bcast`: a response is not sent on to everybody.
+    fn goes_to_one_host(&self) -> Result<(), Rejection> {
+        let next = self.values(Header::Via).nth(1).and_then(|v| Via::parse(v).ok());
+        let is_crowd = next.and_then(|via| via.received_ip().or(via.host_ip())).is_some_and(|ip| {
+            ip.is_multicast() || ip.is_unspecified() || ip == std::net::Ipv4Addr::BROADCAST
+        });
+        match is_crowd {
+            true => Err(bad("Response To A Broadcast Address")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn judge_address(value: &str, may_be_star: bool) -> Result<(), UriError> {
+    let address = NameAddr::parse(value)?;
+    match address.is_star() {
+        true if may_be_star => Ok(()),
+        true => Err(UriError::Scheme),
+        false => address.parsed_uri().map(|_| ()),
+    }
+}
+
+fn complaint(header: Header) -> &'static str {
+    match header {
+        Header::From => "Bad From",
+        Header::To => "Bad To",
+        Header::Contact => "Bad Contact",
+        Header::Route => "Bad Route",
+        Header::RecordRoute => "Bad Record-Route",
+        _ => "Bad Path",
+    }
+}
+
+fn bad(reason: &'static str) -> Rejection {
+    reject(400, reason)
+}
+
+fn reject(status: u16, reason: &'static str) -> Rejection {
+    Rejection { status, reason, drop: false }
+}

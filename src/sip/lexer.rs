@@ -1,0 +1,311 @@
+//! One pass over a message's head: the first line, and for each header line what it is and where it lies.
+//!
+//! Zero-copy: an [`Index`] holds places in the message's bytes. Only lines that are folded (RFC 3261
+//! §7.3.1) or no UTF-8 get a readable copy in `side`; the bytes themselves stay as they came. A bare line
+//! feed ends a line as CRLF does, so that nobody behind us sees a header that we did not.
+
+use smallvec::SmallVec;
+
+use super::fault::{Fault, ParseError};
+use super::header::Header;
+use super::list::{is_space, is_token};
+use super::method::Method;
+
+/// The longest message: 64 KiB of head and 64 KiB of body.
+pub const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// The most header lines of one message.
+pub const HEADERS_MAX: usize = 256;
+
+/// Lines that fit without a second allocation; a usual INVITE has some 15 to 20.
+const LINES_INLINE: usize = 24;
+
+/// A piece of text: in the message's bytes, or in the side copy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub at: u32,
+    pub len: u32,
+    pub is_aside: bool,
+}
+
+/// One header line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub id: Option<Header>,
+    /// One physical line or several, ended by CRLF, that can be sent on as it is.
+    pub is_tidy: bool,
+    pub name: Span,
+    pub value: Span,
+    /// First byte of the line in the message.
+    pub start: u32,
+    /// Behind its line end.
+    pub end: u32,
+}
+
+/// What the first line says.
+#[derive(Clone, Debug)]
+pub(super) enum Start {
+    Request {
+        method: Method,
+        uri: Span,
+        version: Span,
+    },
+    /// `status` is 0 if the code is no number of three digits.
+    Response {
+        status: u16,
+        reason: Span,
+        version: Span,
+    },
+}
+
+/// What the lexer found.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub start: Start,
+    pub lines: SmallVec<[Line; LINES_INLINE]>,
+    pub side: String,
+    /// First byte of the first header line.
+    pub headers_at: u32,
+    pub body_at: u32,
+    pub body_end: u32,
+    pub cseq: Option<(u32, Method)>,
+    pub fault: Option<Fault>,
+}
+
+impl Index {
+    /// `bytes` begins with the first line.
+    pub fn of(bytes: &[u8]) -> Result<Index, ParseError> {
+        Lexer::new(bytes)?.run()
+    }
+}
+
+struct Lexer<'a> {
+    bytes: &'a [u8],
+    index: Index,
+    is_text: bool,
+}
+
+/// One physical line: `start..end` without its line end, the next line at `next`.
+struct Physical {
+    end: usize,
+    next: usize,
+    has_crlf: bool,
+}
+
+impl<'a> Lexer<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(ParseError::TooLong);
+        }
+        let first = physical(bytes, 0).ok_or(ParseError::Empty)?;
+        let mut side = String::new();
+        let (start, fault) = read_start(bytes, first.end, &mut side).ok_or(ParseError::NotSip)?;
+        let index = Index {
+            start,
+            lines: SmallVec::new(),
+            side,
+            headers_at: place(first.next),
+            body_at: place(bytes.len()),
+            body_end: place(bytes.len()),
+            cseq: None,
+            fault,
+        };
+        Ok(Self { bytes, index, is_text: false })
+    }
+
+    fn run(mut self) -> Result<Index, ParseError> {
+        let mut at = self.index.headers_at as usize;
+        let head_end = head_end(self.bytes, at);
+        self.is_text = std::str::from_utf8(&self.bytes[at..head_end]).is_ok();
+        loop {
+            let Some(line) = physical(self.bytes, at) else {
+                self.blame(Fault::Unfinished);
+                break;
+            };
+            if line.end == at {
+                self.index.body_at = place(line.next);
+                break;
+            }
+            if self.index.lines.len() == HEADERS_MAX {
+                return Err(ParseError::TooManyHeaders);
+            }
+            at = self.header(at, line);
+        }
+        self.measure_body();
+        self.read_cseq();
+        Ok(self.index)
+    }
+
+    /// The line at `start` with its continuations; gives the place of the next one.
+    fn header(&mut self, start: usize, first: Physical) -> usize {
+        let (mut end, mut next, mut is_tidy) = (first.end, first.next, first.has_crlf);
+        let mut is_folded = false;
+        let mut has_stray = has_return(&self.bytes[start..end]);
+        while self.bytes.get(next).is_some_and(|b| is_space(*b)) {
+            let Some(more) = physical(self.bytes, next) else { break };
+            has_stray |= has_return(&self.bytes[next..more.end]);
+            (end, next, is_folded) = (more.end, more.next, true);
+            is_tidy &= more.has_crlf;
+        }
+        let bytes = self.bytes;
+        let content = &bytes[start..end];
+        let colon = memchr::memchr(b':', &bytes[start..first.end]);
+        let name_end = colon.unwrap_or(first.end - start);
+        let name = trimmed(content, 0, name_end);
+        let id = Header::from_bytes(&content[name.0..name.1]);
+        if colon.is_none() || name.0 != 0 || (id.is_none() && !is_token(&content[name.0..name.1])) {
+            self.blame(Fault::HeaderLine);
+        }
+        let value = trimmed(content, colon.map_or(content.len(), |c| c + 1), content.len());
+        if has_stray {
+            is_tidy = false;
+            self.blame(Fault::StrayReturn);
+        }
+        let name = self.span(start + name.0, start + name.1, false);
+        let value = self.span(start + value.0, start + value.1, is_folded);
+        let (start, end) = (place(start), place(next));
+        self.index.lines.push(Line { id, is_tidy, name, value, start, end });
+        next
+    }
+
+    fn span(&mut self, start: usize, end: usize, is_folded: bool) -> Span {
+        let raw = &self.bytes[start..end];
+        if !is_folded && (self.is_text || std::str::from_utf8(raw).is_ok()) {
+            return Span { at: place(start), len: place(end - start), is_aside: false };
+        }
+        aside(&mut self.index.side, raw)
+    }
+
+    fn measure_body(&mut self) {
+        let available = self.index.body_end - self.index.body_at;
+        let Some(line) = self.index.lines.iter().find(|l| l.id == Some(Header::ContentLength))
+        else {
+            return;
+        };
+        let value = self.text(line.value);
+        let is_number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+        match value.parse::<u64>() {
+            Ok(length) if is_number && length <= u64::from(available) => {
+                self.index.body_end = self.index.body_at + place(length as usize);
+            }
+            _ if is_number => self.blame(Fault::ShortBody),
+            _ => self.blame(Fault::BadLength),
+        }
+    }
+
+    fn read_cseq(&mut self) {
+        let Some(line) = self.index.lines.iter().find(|l| l.id == Some(Header::CSeq)) else {
+            return;
+        };
+        let mut words = self.text(line.value).split([' ', '\t']).filter(|w| !w.is_empty());
+        let (Some(number), Some(method), None) = (words.next(), words.next(), words.next()) else {
+            return;
+        };
+        if number.bytes().all(|b| b.is_ascii_digit()) {
+            let number = number.parse().ok();
+            self.index.cseq = number.map(|n| (n, Method::parse(method)));
+        }
+    }
+
+    fn text(&self, span: Span) -> &str {
+        read(self.bytes, &self.index.side, span)
+    }
+
+    fn blame(&mut self, fault: Fault) {
+        self.index.fault.get_or_insert(fault);
+    }
+}
+
+/// The text of a span. Spans are made of valid text; anything else reads as empty.
+pub(super) fn read<'a>(bytes: &'a [u8], side: &'a str, span: Span) -> &'a str {
+    let range = span.at as usize..(span.at + span.len) as usize;
+    if span.is_aside {
+        return side.get(range).unwrap_or("");
+    }
+    bytes.get(range).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+}
+
+/// The message is bounded by `MESSAGE_BYTES_MAX`, so every place in it fits.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("messages are shorter than MESSAGE_BYTES_MAX")
+}
+
+fn physical(bytes: &[u8], at: usize) -> Option<Physical> {
+    let rest = bytes.get(at..)?;
+    if rest.is_empty() {
+        return None;
+    }
+    let Some(feed) = memchr::memchr(b'\n', rest) else {
+        return Some(Physical { end: bytes.len(), next: bytes.len(), has_crlf: false });
+    };
+    let has_crlf = feed > 0 && rest[feed - 1] == b'\r';
+    Some(Physical { end: at + feed - usize::from(has_crlf), next: at + feed + 1, has_crlf })
+}
+
+/// Behind the empty line that ends the head, or the end of the bytes.
+fn head_end(bytes: &[u8], from: usize) -> usize {
+    memchr::memmem::find(&bytes[from..], b"\r\n\r\n").map_or(bytes.len(), |at| from + at + 4)
+}
+
+fn has_return(line: &[u8]) -> bool {
+    memchr::memchr(b'\r', line).is_some()
+}
+
+fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
+    let is_blank = |b: u8| is_space(b) || b == b'\r' || b == b'\n';
+    while start < end && is_blank(bytes[start]) {
+        start += 1;
+    }
+    while end > start && is_blank(bytes[end - 1]) {
+        end -= 1;
+    }
+    (start, end)
+}
+
+/// A readable copy: folds become one space (RFC 3261 §7.3.1), bytes that are no UTF-8 become U+FFFD.
+fn aside(side: &mut String, raw: &[u8]) -> Span {
+    let at = side.len();
+    for (i, piece) in raw.split(|b| *b == b'\n').enumerate() {
+        let (start, end) = trimmed(piece, 0, piece.len());
+        if i > 0 {
+            side.push(' ');
+        }
+        side.push_str(&String::from_utf8_lossy(&piece[start..end]));
+    }
+    Span { at: at as u32, len: (side.len() - at) as u32, is_aside: true }
+}
+
+/// Looks for `method uri SIP/…` or `SIP/… code reason`; the URI may hold spaces (they are a fault).
+fn read_start(bytes: &[u8], end: usize, side: &mut String) -> Option<(Start, Option<Fault>)> {
+    let line = &bytes[..end];
+    let mut span = |from: usize, to: usize| match std::str::from_utf8(&bytes[from..to]) {
+        Ok(_) => Span { at: from as u32, len: (to - from) as u32, is_aside: false },
+        Err(_) => aside(side, &bytes[from..to]),
+    };
+    let stray = memchr::memchr2(b'\r', b'\t', line).map(|_| Fault::StartLine);
+    let first = memchr::memchr(b' ', line)?;
+    if is_version(&line[..first]) {
+        let code_end = memchr::memchr(b' ', &line[first + 1..]).map_or(end, |i| first + 1 + i);
+        let code = &line[first + 1..code_end];
+        let is_code = code.len() == 3 && code.iter().all(u8::is_ascii_digit);
+        let digits = code.iter().map(|b| u16::from(b.wrapping_sub(b'0')));
+        let status = if is_code { digits.fold(0, |n, d| n * 10 + d) } else { 0 };
+        let (reason, version) = (span((code_end + 1).min(end), end), span(0, first));
+        return Some((Start::Response { status, reason, version }, stray));
+    }
+    let (_, text_end) = trimmed(line, 0, end);
+    let last = memchr::memrchr(b' ', &line[..text_end])?;
+    if last <= first || !is_version(&line[last + 1..text_end]) {
+        return None;
+    }
+    let (uri_start, uri_end) = trimmed(line, first, last);
+    let is_exact = uri_start == first + 1 && uri_end == last && text_end == end;
+    let has_space = line[uri_start..uri_end].iter().any(|b| is_space(*b));
+    let fault = stray.or((!is_exact || has_space).then_some(Fault::StartLine));
+    let (uri, version) = (span(uri_start, uri_end), span(last + 1, text_end));
+    let method = Method::parse(&String::from_utf8_lossy(&line[..first]));
+    Some((Start::Request { method, uri, version }, fault))
+}
+
+fn is_version(word: &[u8]) -> bool {
+    word.len() > 4 && word[..4].eq_ignore_ascii_case(b"SIP/")
+}

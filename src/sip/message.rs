@@ -1,0 +1,247 @@
+//! One message, read: cheap to clone, every part by name.
+//!
+//! *Represent first*: whatever the lexer could represent is here, valid or not; accessors give what there is
+//! and never panic. [`Message::judge`] (`judge.rs`) tells whether it may be acted upon. Nobody but the
+//! lexer fills a `Message`; changes are made by [`super::Builder`], which writes a new one.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::builder::Builder;
+use super::fault::{Fault, ParseError};
+use super::header::Header;
+use super::lexer::{self, Index, Line, Span, Start};
+use super::list::split_values;
+use super::method::Method;
+use super::nameaddr::NameAddr;
+use super::via::Via;
+
+/// A request or a response.
+#[derive(Clone)]
+pub struct Message(Arc<Inner>);
+
+struct Inner {
+    raw: Bytes,
+    index: Index,
+}
+
+impl Message {
+    /// A datagram, or one message of a stream as [`super::Framer`] cuts it. Line ends before the first line
+    /// are skipped (RFC 3261 §7.5), bytes behind the body are cut off (§18.3).
+    pub fn parse(raw: Bytes) -> Result<Message, ParseError> {
+        let begin =
+            raw.iter().position(|b| !matches!(b, b'\r' | b'\n')).ok_or(ParseError::Empty)?;
+        let raw = raw.slice(begin..);
+        let index = Index::of(&raw)?;
+        let raw = raw.slice(..index.body_end as usize);
+        Ok(Message(Arc::new(Inner { raw, index })))
+    }
+
+    /// The whole message as it came, from the first line to the end of the body.
+    pub fn raw(&self) -> &Bytes {
+        &self.0.raw
+    }
+
+    /// Else it is a response.
+    pub fn is_request(&self) -> bool {
+        matches!(self.0.index.start, Start::Request { .. })
+    }
+
+    /// Of a response: CSeq's, and an empty one if there is none.
+    pub fn method(&self) -> &Method {
+        static NONE: std::sync::LazyLock<Method> = std::sync::LazyLock::new(|| Method::parse(""));
+        match &self.0.index.start {
+            Start::Request { method, .. } => method,
+            Start::Response { .. } => self.0.index.cseq.as_ref().map_or(&NONE, |(_, m)| m),
+        }
+    }
+
+    /// The Request-URI as written; empty for a response.
+    pub fn uri(&self) -> &str {
+        match self.0.index.start {
+            Start::Request { uri, .. } => self.text(uri),
+            Start::Response { .. } => "",
+        }
+    }
+
+    /// 0 for requests, and for a response whose code is no number of three digits.
+    pub fn status(&self) -> u16 {
+        match self.0.index.start {
+            Start::Request { .. } => 0,
+            Start::Response { status, .. } => status,
+        }
+    }
+
+    /// The reason phrase; empty for a request.
+    pub fn reason(&self) -> &str {
+        match self.0.index.start {
+            Start::Request { .. } => "",
+            Start::Response { reason, .. } => self.text(reason),
+        }
+    }
+
+    /// `SIP/2.0` as written.
+    pub fn version(&self) -> &str {
+        match self.0.index.start {
+            Start::Request { version, .. } | Start::Response { version, .. } => self.text(version),
+        }
+    }
+
+    /// The first line's value: folds undone, spaces around it gone, bytes that are no UTF-8 as U+FFFD.
+    pub fn header(&self, header: Header) -> Option<&str> {
+        self.lines(header).next()
+    }
+
+    /// There is such a line, be it empty.
+    pub fn has(&self, header: Header) -> bool {
+        self.0.index.lines.iter().any(|l| l.id == Some(header))
+    }
+
+    /// The value of each line of that name, compact form included, in order.
+    pub fn lines(&self, header: Header) -> impl Iterator<Item = &str> {
+        let lines = self.0.index.lines.iter().filter(move |l| l.id == Some(header));
+        lines.map(|l| self.text(l.value))
+    }
+
+    /// Each value of each line: comma lists are split, quotes and angle brackets respected. Not for headers in
+    /// which a comma separates nothing (Date, Subject, Authorization …).
+    pub fn values(&self, header: Header) -> impl Iterator<Item = &str> {
+        self.lines(header).flat_map(split_values)
+    }
+
+    /// One of the values is this token, case-insensitive (Supported, Require, Allow …).
+    pub fn lists(&self, header: Header, token: &str) -> bool {
+        self.values(header).any(|v| v.eq_ignore_ascii_case(token))
+    }
+
+    /// Those values of `header` that are not among `known`: what Unsupported must say (RFC 3261 §8.2.2.3
+    /// for Require, §16.3 for Proxy-Require).
+    pub fn unknown_options<'a>(&'a self, header: Header, known: &[&str]) -> Vec<&'a str> {
+        let is_known = |v: &&str| known.iter().any(|k| k.eq_ignore_ascii_case(v));
+        self.values(header).filter(|v| !v.is_empty() && !is_known(v)).collect()
+    }
+
+    /// The first line of any name, full or compact, case-insensitive.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        if let Some(header) = Header::parse(name) {
+            return self.header(header);
+        }
+        let lines = self.0.index.lines.iter().filter(|l| l.id.is_none());
+        let mut lines = lines.filter(|l| self.text(l.name).eq_ignore_ascii_case(name));
+        lines.next().map(|l| self.text(l.value))
+    }
+
+    /// Name as written and value of every line, in order.
+    pub fn all_lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.index.lines.iter().map(|l| (self.text(l.name), self.text(l.value)))
+    }
+
+    /// Empty if there is none.
+    pub fn call_id(&self) -> &str {
+        self.header(Header::CallId).unwrap_or("")
+    }
+
+    /// `None` if missing, malformed, or too big for 32 bits.
+    pub fn cseq(&self) -> Option<(u32, &Method)> {
+        self.0.index.cseq.as_ref().map(|(number, method)| (*number, method))
+    }
+
+    /// `None` if missing or malformed.
+    pub fn from(&self) -> Option<NameAddr<'_>> {
+        NameAddr::parse(self.header(Header::From)?).ok()
+    }
+
+    /// `None` if missing or malformed.
+    pub fn to(&self) -> Option<NameAddr<'_>> {
+        NameAddr::parse(self.header(Header::To)?).ok()
+    }
+
+    /// `None` if missing or empty (RFC 2543).
+    pub fn from_tag(&self) -> Option<&str> {
+        self.from()?.tag()
+    }
+
+    /// `None` outside dialogs.
+    pub fn to_tag(&self) -> Option<&str> {
+        self.to()?.tag()
+    }
+
+    /// The first value of the first Via line; `None` if missing or malformed.
+    pub fn top_via(&self) -> Option<Via<'_>> {
+        Via::parse(self.values(Header::Via).next()?).ok()
+    }
+
+    /// Those that can be read.
+    pub fn contacts(&self) -> impl Iterator<Item = NameAddr<'_>> {
+        self.values(Header::Contact).filter_map(|v| NameAddr::parse(v).ok())
+    }
+
+    /// `None` if missing, malformed or above 255.
+    pub fn max_forwards(&self) -> Option<u8> {
+        self.number(Header::MaxForwards).and_then(|n| n.try_into().ok())
+    }
+
+    /// The first line's value as a number (Expires, Min-SE, RSeq …), seconds where the header has seconds; what
+    /// stands behind `;` is left out. Bigger than 32 bits reads as the biggest (RFC 4475 §3.1.2.4).
+    pub fn number(&self, header: Header) -> Option<u32> {
+        let value = self.header(header)?;
+        let digits = value.split([';', ' ', '\t', '(']).next().unwrap_or("");
+        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| digits.parse().unwrap_or(u32::MAX))
+    }
+
+    /// As written, parameters included.
+    pub fn content_type(&self) -> Option<&str> {
+        self.header(Header::ContentType).filter(|t| !t.is_empty())
+    }
+
+    /// The content type without parameters is this one, case-insensitive.
+    pub fn has_content(&self, media_type: &str) -> bool {
+        let value = self.content_type().unwrap_or("");
+        value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type)
+    }
+
+    /// By Content-Length, else the rest of the datagram.
+    pub fn body(&self) -> Bytes {
+        self.0.raw.slice(self.0.index.body_at as usize..)
+    }
+
+    /// With the top Via's `received` and `rport` filled in for a request that came from `source` (RFC 3261
+    /// §18.2.1, RFC 3581 §4). The same message if nothing changes.
+    pub fn received_from(&self, source: SocketAddr) -> Message {
+        let filled = self.top_via().and_then(|via| via.with_source(source));
+        let Some(filled) = filled else { return self.clone() };
+        let bytes = Builder::forward(self).set_first(Header::Via, filled).as_received();
+        Message::parse(bytes).unwrap_or_else(|_| self.clone())
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.0.index.fault
+    }
+
+    pub(super) fn index_lines(&self) -> &[Line] {
+        &self.0.index.lines
+    }
+
+    pub(super) fn text(&self, span: Span) -> &str {
+        lexer::read(&self.0.raw, &self.0.index.side, span)
+    }
+
+    /// First line, line end included.
+    pub(super) fn start_bytes(&self) -> &[u8] {
+        &self.0.raw[..self.0.index.headers_at as usize]
+    }
+}
+
+impl fmt::Debug for Message {
+    /// The first line only: numbers and names of people stay out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_request() {
+            true => write!(f, "Message({} {} …)", self.method(), self.call_id()),
+            false => write!(f, "Message({} {} {} …)", self.status(), self.method(), self.call_id()),
+        }
+    }
+}

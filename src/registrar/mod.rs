@@ -7,10 +7,20 @@
 //!
 //! Knows no calls, no agents, no people: which names exist, and with which passwords, is asked from outside.
 
+mod authenticator;
 mod binding;
 mod location;
+mod nonce;
+mod refusal;
+mod register;
+mod reply;
 #[cfg(test)]
 mod tests;
+mod update;
+mod wish;
 
+pub use authenticator::{Authenticator, NONCE_LIFETIME, NonceWindow, Verdict};
 pub use binding::{Binding, Change, Q_MAX, Why};
 pub use location::{AORS_MAX, Location};
+pub use register::{Presented, Registered, Registrar, Streams, screen};
+pub use wish::{CONTACT_BYTES_MAX, PATH_LEN_MAX, TEXT_BYTES_MAX};

@@ -1,0 +1,151 @@
+//! Digest authentication, the server's side (RFC 3261 §22, RFC 7616, RFC 8760).
+//!
+//! For REGISTER (401), and for every other request of our people's phones and of trunks that prove
+//! themselves by digest (407). ACK and CANCEL cannot be challenged (§22.1): they stand or fall with
+//! their INVITE.
+//!
+//! Holds no table: nonces are sealed (`nonce.rs`), used counts are kept outside behind [`NonceWindow`], passwords
+//! behind a lookup. An unknown user costs the same hashes as a known one and gets the same answer.
+//!
+//! ```text
+//!   no credentials for our realm ──────────────► Challenge { stale: false }
+//!   the response is wrong, or no such user ────► Forbidden          (counts as a failure of the source)
+//!   right, but the nonce is not ours or old ───► Challenge { stale: true }   (RFC 7616 §3.3: no new
+//!   right, but this count was used before ─────► Challenge { stale: true }    password is asked for)
+//!   right ─────────────────────────────────────► Ok { user }
+//! ```
+//! The `uri` parameter is hashed as the client wrote it and not compared with the Request-URI: elements on the
+//! way may rewrite that (§22.4), and a count that is good once makes a moved response worthless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+use super::nonce::Mint;
+use crate::domain::{Credentials, Moment};
+use crate::sip::digest::{Algorithm, Authorization, Challenge, Qop};
+use crate::sip::{Builder, Header, Message};
+
+/// How long a nonce is good for.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+/// No more lines of credentials than this are looked at in one request.
+const LINES_MAX: usize = 8;
+
+/// Which counts of which nonces were used: one table for all workers.
+pub trait NonceWindow {
+    /// Marks `count` of `nonce` as used at `now`. `false`: it was before, or that cannot be told any more
+    /// (far behind the highest, or the table has lost the nonce). Nobody asks about a nonce from `expires` on.
+    fn first_use(&self, nonce: u64, count: u32, now: Moment, expires: Moment) -> bool;
+}
+
+/// What credentials are worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Proven.
+    Ok {
+        /// Whose password it is.
+        user: Arc<str>,
+    },
+    /// To be answered by [`Authenticator::challenge`].
+    Challenge {
+        /// The password was right, the nonce was not.
+        stale: bool,
+    },
+    /// Wrong: to be answered 403 without detail, and counted as a failure of the source.
+    Forbidden,
+}
+
+/// Makes challenges and checks answers; one per shard, all with the same key.
+pub struct Authenticator {
+    mint: Mint,
+    ids: ChaCha20Rng,
+    realm: Arc<str>,
+    /// What an unknown user is checked against; nobody knows a password for it.
+    nobody: Credentials,
+}
+
+impl Authenticator {
+    /// `key`: secret, the same on all shards, fresh at each start of the server. `seed`: secret, another one on
+    /// each shard; makes nonces unique.
+    pub fn new(realm: &str, key: &[u8; 32], seed: [u8; 32]) -> Self {
+        let mut ids = ChaCha20Rng::from_seed(seed);
+        let mut nobody = || format!("{:016x}{:016x}", ids.next_u64(), ids.next_u64());
+        let ha1_md5 = Arc::from(nobody());
+        let ha1_sha256 = Arc::from(nobody() + &nobody());
+        Self {
+            mint: Mint::new(key, NONCE_LIFETIME),
+            ids,
+            realm: Arc::from(realm),
+            nobody: Credentials { user: Arc::from(""), ha1_md5, ha1_sha256 },
+        }
+    }
+
+    /// After a reload.
+    pub fn set_realm(&mut self, realm: &str) {
+        self.realm = Arc::from(realm);
+    }
+
+    /// 407 (`proxy`) or 401 with a challenge for each algorithm, the stronger first (RFC 8760 §2.3).
+    pub fn challenge(
+        &mut self,
+        now: Moment,
+        request: &Message,
+        proxy: bool,
+        stale: bool,
+        tag: &str,
+    ) -> Builder {
+        let (status, header) = match proxy {
+            true => (407, Header::ProxyAuthenticate),
+            false => (401, Header::WwwAuthenticate),
+        };
+        let nonce = self.mint.mint(now, self.ids.next_u64());
+        let reply = Builder::reply(request, status, Some(tag));
+        [Algorithm::Sha256, Algorithm::Md5].into_iter().fold(reply, |reply, algorithm| {
+            let challenge = Challenge {
+                realm: (&*self.realm).into(),
+                nonce: (&*nonce).into(),
+                algorithm,
+                qop: vec![Qop::Auth],
+                stale,
+                opaque: None,
+            };
+            reply.header(header, challenge)
+        })
+    }
+
+    /// What the request's credentials are worth. `proxy`: look at Proxy-Authorization, not Authorization.
+    /// `lookup` gives what is kept of a user's password under our realm.
+    pub fn check(
+        &self,
+        now: Moment,
+        request: &Message,
+        proxy: bool,
+        lookup: &dyn Fn(&str) -> Option<Credentials>,
+        window: &dyn NonceWindow,
+    ) -> Verdict {
+        let header = if proxy { Header::ProxyAuthorization } else { Header::Authorization };
+        let lines = request.lines(header).take(LINES_MAX);
+        let ours = |line| Authorization::parse(line).filter(|a| a.realm == *self.realm);
+        let answer = lines.filter_map(ours).find_map(|a| a.algorithm.map(|with| (a, with)));
+        let Some((answer, algorithm)) = answer else { return Verdict::Challenge { stale: false } };
+        let known = lookup(&answer.username);
+        let credentials = known.as_ref().unwrap_or(&self.nobody);
+        let ha1 = match algorithm {
+            Algorithm::Md5 => &credentials.ha1_md5,
+            Algorithm::Sha256 => &credentials.ha1_sha256,
+        };
+        let proves = answer.proves(ha1, request.method(), &request.body());
+        let nonce = self.mint.read(now, &answer.nonce);
+        let Some(credentials) = known.filter(|_| proves) else { return Verdict::Forbidden };
+        // Without `qop` there is no count: such a nonce is good for one request.
+        let count = answer.count().filter(|_| answer.qop.is_some()).unwrap_or(1);
+        match nonce {
+            Some(nonce) if window.first_use(nonce.id, count, now, nonce.expires) => {
+                Verdict::Ok { user: credentials.user }
+            }
+            _ => Verdict::Challenge { stale: true },
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Nonces that need no table (RFC 7616 §5.4): the time of minting and an id, under our seal.
+//!
+//! ```text
+//!   6 bytes          8 bytes   16 bytes
+//!  ┌────────────────┬─────────┬──────────────────────────────────┐
+//!  │ minted, ms     │ id      │ HMAC-SHA256(key, minted ‖ id)    │   base64url, 40 characters
+//!  └────────────────┴─────────┴──────────────────────────────────┘
+//! ```
+//! Every worker holds the same key and so knows every other's nonces. The key must be fresh at each
+//! start: `Moment` begins anew then, and a kept key would bring old nonces back to life. How often a
+//! nonce's counts were used is not known here: see [`NonceWindow`](super::NonceWindow).
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::domain::Moment;
+
+const SEAL_BYTES: usize = 16;
+const BODY_BYTES: usize = 14;
+const NONCE_BYTES: usize = BODY_BYTES + SEAL_BYTES;
+
+/// A nonce that we minted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nonce {
+    /// Unique; the replay window is kept under it.
+    pub id: u64,
+    /// Not good from here on.
+    pub expires: Moment,
+}
+
+/// Mints and knows again.
+#[derive(Clone)]
+pub(super) struct Mint {
+    seal: Hmac<Sha256>,
+    lifetime: Duration,
+}
+
+impl Mint {
+    pub fn new(key: &[u8; 32], lifetime: Duration) -> Self {
+        let mut seal = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+        seal.update(b"digest nonce\0");
+        Self { seal, lifetime }
+    }
+
+    /// The nonce of `id`, which must be used once only.
+    pub fn mint(&self, now: Moment, id: u64) -> String {
+        let mut bytes = [0; NONCE_BYTES];
+        bytes[..6].copy_from_slice(&(now.micros() / 1_000).to_be_bytes()[2..]);
+        bytes[6..BODY_BYTES].copy_from_slice(&id.to_be_bytes());
+        let seal = self.seal.clone().chain_update(&bytes[..BODY_BYTES]).finalize().into_bytes();
+        bytes[BODY_BYTES..].copy_from_slice(&seal[..SEAL_BYTES]);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// `None` unless we minted it (compared in constant time) and it is still good at `now`.
+    pub fn read(&self, now: Moment, text: &str) -> Option<Nonce> {
+        let mut bytes = [0; NONCE_BYTES];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let (body, seal) = bytes.split_at(BODY_BYTES);
+        let ours = self.seal.clone().chain_update(body).verify_truncated_left(seal).is_ok();
+        if length != NONCE_BYTES || !ours {
+            return None;
+        }
+        let millis = body[..6].iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
+        let id = body[6..].iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
+        let expires = Moment::from_millis(millis) + self.lifetime;
+        (now < expires).then_some(Nonce { id, expires })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mint() -> Mint {
+        Mint::new(&[7; 32], Duration::from_secs(300))
+    }
+
+    #[test]
+    fn a_nonce_is_known_again_until_its_lifetime_is_over() {
+        let now = Moment::from_millis(10_000);
+        let text = mint().mint(now, u64::MAX - 1);
+        let nonce = mint().read(now, &text).unwrap();
+        assert_eq!(nonce.id, u64::MAX - 1);
+        assert_eq!(nonce.expires, Moment::from_millis(310_000));
+        assert!(mint().read(Moment::from_millis(309_999), &text).is_some());
+        assert_eq!(mint().read(Moment::from_millis(310_000), &text), None);
+    }
+
+    #[test]
+    fn nothing_but_our_own_is_known() {
+        let now = Moment::from_millis(10_000);
+        let text = mint().mint(now, 1);
+        let other = Mint::new(&[8; 32], Duration::from_secs(300));
+        assert_eq!(other.read(now, &text), None);
+        for i in 0..text.len() {
+            let mut forged = text.clone().into_bytes();
+            forged[i] = if forged[i] == b'A' { b'B' } else { b'A' };
+            assert_eq!(mint().read(now, std::str::from_utf8(&forged).unwrap()), None, "{i}");
+        }
+        for text in ["", "x", &text[1..], &format!("{text}AAAA"), &"A".repeat(4_000)] {
+            assert_eq!(mint().read(now, text), None);
+        }
+    }
+}

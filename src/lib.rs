@@ -10,3 +10,4 @@ pub mod sip;
 #[cfg(feature = "shell")]
 pub mod store;
 pub mod switch;
+pub mod transaction;

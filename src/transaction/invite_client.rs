@@ -1,0 +1,153 @@
+//! The INVITE client transaction: RFC 3261 §17.1.1 as changed by RFC 6026 §7.2.
+//!
+//! ```text
+//!                                  | INVITE from TU
+//!                Timer A fires     | INVITE sent      Timer B fires
+//!                reset A,          V                  or transport error
+//!                INVITE sent +-----------+            inform TU
+//!                  +---------|           |--------------------------+
+//!                  |         |  Calling  |                          |
+//!                  +-------->|           |-----------+              |
+//!     300-699                +-----------+ 2xx       |              |
+//!     ACK sent, resp. to TU    |   |       2xx to TU |              |
+//!   +--------------------------+   | 1xx             |              |
+//!   |                              | 1xx to TU       |              |
+//!   |            1xx               V                 |              |
+//!   |            1xx to TU  +------------+           |   cancelled, |
+//!   |              +--------|            |           |   64*T1 later|
+//!   |              |        | Proceeding |-----------|--------------+
+//!   |              +------->|            |           |   inform TU  |
+//!   |                       +------------+ 2xx       |              |
+//!   |        300-699           |   |       2xx to TU |              |
+//!   |        ACK sent,         |   +-------------+   |              |
+//!   |        resp. to TU       |                 |   |              |
+//!   |   +----------------------+                 V   V              |
+//!   |   |   300-699                             +-----------+       |
+//!   V   V   ACK sent                            |           |--+    |
+//!  +-----------+--+                             | Accepted  |  | 2xx|
+//!  |           |  | transport error             |           |<-+ to |
+//!  | Completed |<-+ inform TU -----------+      +-----------+    TU |
+//!  |           |                         |            |             |
+//!  +-----------+                         |            | Timer M     |
+//!        | Timer D fires                 |            | fires       |
+//!        V                               V            V             V
+//!  +----------------------------------------------------------------+
+//!  |                          Terminated                            |
+//!  +----------------------------------------------------------------+
+//! ```
+//!
+//! A cancelled transaction waits for its final response 64·T1 from the CANCEL on (§9.1).
+//! On a stream a transport error in Proceeding ends the transaction too: the connection on which
+//! the final response would come is gone.
+
+use std::time::Duration;
+
+use super::step::{Class, ClientInput, Step, Steps, Timer, TransactionTimers, linger};
+
+/// Where the transaction stands; Terminated is its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Sent; nothing heard.
+    Calling,
+    /// A provisional response came.
+    Proceeding,
+    /// A failure came and was acknowledged.
+    Completed,
+    /// A 2xx came; others may follow (RFC 6026 §7.2).
+    Accepted,
+}
+
+/// The machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InviteClient {
+    state: State,
+    reliable: bool,
+    interval: Duration,
+}
+
+impl InviteClient {
+    /// Calling; the INVITE is sent. Timer A only on unreliable transports (§17.1.1.2).
+    pub(super) fn start(reliable: bool, timers: &TransactionTimers) -> (Self, Steps) {
+        let machine = Self { state: State::Calling, reliable, interval: timers.t1 };
+        let mut steps = Steps::from_slice(&[Step::Send, Step::Bound(Timer::B, timers.give_up())]);
+        if !reliable {
+            steps.push(Step::Repeat(Timer::A, timers.t1));
+        }
+        (machine, steps)
+    }
+
+    /// Where it stands.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// One input.
+    pub(super) fn input(&mut self, input: ClientInput, timers: &TransactionTimers) -> Steps {
+        use State::{Accepted, Calling, Completed, Proceeding};
+        match (self.state, input) {
+            // §17.1.1.2: "MUST retransmit the request … MUST reset the timer with a value of 2*T1".
+            (Calling, ClientInput::Fired(Timer::A)) => {
+                self.interval *= 2;
+                [Step::SendAgain, Step::Repeat(Timer::A, self.interval)].into_iter().collect()
+            }
+            // §17.1.1.2: "the client transaction SHOULD inform the TU that a timeout has occurred.
+            // The client transaction MUST NOT generate an ACK."
+            (Calling, ClientInput::Fired(Timer::B)) => {
+                [Step::Timeout, Step::End].into_iter().collect()
+            }
+            // §17.1.4.
+            (Calling, ClientInput::TransportError) => {
+                [Step::TransportFailed, Step::End].into_iter().collect()
+            }
+            // §17.1.1.2: "MUST … SHOULD NOT retransmit the request any further"; "the provisional
+            // response MUST be passed to the TU".
+            (Calling, ClientInput::Response(Class::Provisional)) => {
+                self.state = Proceeding;
+                [Step::StopRepeat, Step::StopBound, Step::Pass].into_iter().collect()
+            }
+            // "Any further provisional responses MUST be passed up to the TU".
+            (Proceeding, ClientInput::Response(Class::Provisional)) => {
+                Steps::from_slice(&[Step::Pass])
+            }
+            // RFC 6026 §7.2: to Accepted with timer M; the response is passed to the TU.
+            (Calling | Proceeding, ClientInput::Response(Class::Success)) => {
+                self.state = Accepted;
+                let wait = Step::Bound(Timer::M, timers.give_up());
+                [Step::StopRepeat, wait, Step::DropSent, Step::Pass].into_iter().collect()
+            }
+            // §17.1.1.2: "the client transaction MUST transition to Completed … MUST generate an
+            // ACK … MUST be passed to the TU"; timer D is zero on reliable transports.
+            (Calling | Proceeding, ClientInput::Response(Class::Failure)) => {
+                self.state = Completed;
+                let wait = linger(self.reliable, Timer::D, timers.wait_d());
+                [Step::StopRepeat, Step::SendAck, Step::Pass, wait].into_iter().collect()
+            }
+            // §9.1: "If there is no final response for the original request in 64*T1 seconds …".
+            (Proceeding, ClientInput::CancelSent) => {
+                Steps::from_slice(&[Step::Bound(Timer::Cancelled, timers.give_up())])
+            }
+            (Proceeding, ClientInput::Fired(Timer::Cancelled)) => {
+                [Step::Timeout, Step::End].into_iter().collect()
+            }
+            (Proceeding, ClientInput::TransportError) if self.reliable => {
+                [Step::TransportFailed, Step::End].into_iter().collect()
+            }
+            // §17.1.1.2: "Any retransmissions of the final response … MUST cause the ACK to be
+            // re-passed to the transport layer …, but the newly received response MUST NOT be
+            // passed up to the TU".
+            (Completed, ClientInput::Response(Class::Failure)) => {
+                Steps::from_slice(&[Step::SendAgain])
+            }
+            (Completed, ClientInput::TransportError) => {
+                [Step::TransportFailed, Step::End].into_iter().collect()
+            }
+            (Completed, ClientInput::Fired(Timer::D)) => Steps::from_slice(&[Step::End]),
+            // RFC 6026 §7.2: 2xx responses in Accepted are passed to the TU; no ACK from here.
+            (Accepted, ClientInput::Response(Class::Success)) => Steps::from_slice(&[Step::Pass]),
+            (Accepted, ClientInput::Fired(Timer::M)) => Steps::from_slice(&[Step::End]),
+            // Late provisionals, a failure after a 2xx or a 2xx after a failure are discarded
+            // (RFC 6026 §7.2), and so is whatever a timer of an earlier state says.
+            (Calling | Proceeding | Completed | Accepted, _) => Steps::new(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The non-INVITE server transaction: RFC 3261 §17.2.2, figure 8, with RFC 4320.
+//!
+//! ```text
+//!                          | request received
+//!                          | pass to TU
+//!                          V
+//!                    +-----------+
+//!                    |           |------------------+
+//!                    |  Trying   |                  |
+//!                    |           |                  |
+//!                    +-----------+                  |
+//!                          |                        |
+//!             100          |                        |
+//!             send response|                        |
+//!                          |                        |
+//!  request                 V        100 from TU     |
+//!  send response     +-----------+  send response   |
+//!         +--------->|           |<-----+           |
+//!         |          |Proceeding |      |           |
+//!         +----------|           |------+           |
+//!                    +-----------+                  |
+//!  200-699 from TU   |     |    | transport error,  |
+//!  send response     |     |    | or 64*T1 silent   |
+//!                    |     |    +-----------+       |
+//!  request           V     |                |       |
+//!  send response+-----------+               |       |
+//!         +---->|           |<--------------|-------+ 200-699 from TU
+//!         |     | Completed |               |         send response
+//!         +-----|           |---------------+
+//!               +-----------+ transport error
+//!                    |                      |
+//!                    | Timer J fires        |
+//!                    V                      V
+//!               +-------------------------------+
+//!               |          Terminated           |
+//!               +-------------------------------+
+//! ```
+//!
+//! RFC 4320 §4.1: no provisional response but 100, and that after the client's timer E has come to
+//! T2 (3.5 s), where it MUST be sent if there was no answer. §4.2: never 408; an element that
+//! cannot answer before the client's timer F fires does not answer at all.
+
+use super::step::{Class, ServerInput, Step, Steps, Timer, TransactionTimers, linger};
+
+/// Where the transaction stands; Terminated is its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing sent.
+    Trying,
+    /// 100 was sent.
+    Proceeding,
+    /// The final response was sent.
+    Completed,
+}
+
+/// The machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NonInviteServer {
+    state: State,
+    reliable: bool,
+}
+
+impl NonInviteServer {
+    /// Trying; the request goes to the transaction user.
+    pub(super) fn start(reliable: bool, timers: &TransactionTimers) -> (Self, Steps) {
+        let steps = [
+            Step::Repeat(Timer::Trying, timers.e_reaches_t2()),
+            Step::Bound(Timer::Forgotten, timers.give_up()),
+            Step::Pass,
+        ];
+        (Self { state: State::Trying, reliable }, steps.into_iter().collect())
+    }
+
+    /// Where it stands.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// One input.
+    pub(super) fn input(&mut self, input: ServerInput, timers: &TransactionTimers) -> Steps {
+        use State::{Completed, Proceeding, Trying};
+        match (self.state, input) {
+            // §17.2.2: "Once in the Trying state, any further request retransmissions are
+            // discarded."
+            (Trying, ServerInput::Request) => Steps::new(),
+            // RFC 4320 §4.1: "MUST respond … with a Status-Code of 100 if it has not otherwise
+            // responded after the amount of time it takes a client … Timer E to be reset to T2".
+            (Trying, ServerInput::Fired(Timer::Trying)) => {
+                self.state = Proceeding;
+                [Step::SendTrying, Step::DropRequest].into_iter().collect()
+            }
+            // RFC 4320 §4.1: "MUST NOT respond … with 100 over any unreliable transport" earlier.
+            (Trying, ServerInput::Respond(Class::Provisional)) if self.reliable => {
+                self.state = Proceeding;
+                [Step::StopRepeat, Step::Send, Step::DropRequest].into_iter().collect()
+            }
+            // §17.2.2: in Proceeding a retransmission gets "the most recently sent provisional
+            // response".
+            (Proceeding, ServerInput::Request) => Steps::from_slice(&[Step::SendAgain]),
+            (Proceeding, ServerInput::Respond(Class::Provisional)) => {
+                Steps::from_slice(&[Step::Send])
+            }
+            // §17.2.2: to Completed; timer J is 64·T1, zero on reliable transports.
+            (Trying | Proceeding, ServerInput::Respond(Class::Success | Class::Failure)) => {
+                self.state = Completed;
+                let wait = linger(self.reliable, Timer::J, timers.give_up());
+                [Step::StopRepeat, Step::Send, Step::DropRequest, wait].into_iter().collect()
+            }
+            // RFC 4320 §4.2: the client has given up; nothing is sent.
+            (Trying | Proceeding, ServerInput::Fired(Timer::Forgotten)) => {
+                Steps::from_slice(&[Step::End])
+            }
+            // §17.2.4: the TU is told and the transaction ends.
+            (Trying | Proceeding | Completed, ServerInput::TransportError) => {
+                [Step::TransportFailed, Step::End].into_iter().collect()
+            }
+            (Completed, ServerInput::Request) => Steps::from_slice(&[Step::SendAgain]),
+            (Completed, ServerInput::Fired(Timer::J)) => Steps::from_slice(&[Step::End]),
+            // §17.2.2: "Any other final responses passed by the TU … MUST be discarded while in
+            // the Completed state."
+            (Trying | Proceeding | Completed, _) => Steps::new(),
+        }
+    }
+}

@@ -10,4 +10,8 @@ pub mod sip;
 #[cfg(feature = "shell")]
 pub mod store;
 pub mod switch;
+#[cfg(feature = "shell")]
+pub mod telemetry;
 pub mod transaction;
+#[cfg(feature = "shell")]
+pub mod worker;

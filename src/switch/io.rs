@@ -18,12 +18,22 @@ use crate::domain::{
     WallOffset,
 };
 use crate::policy::{IndexState, Policy};
+use crate::sip::Message;
 
 /// One thing that happened outside.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A turn begins: bells are answered, due timers fire.
     Wake,
+    /// A message that `Message::judge` accepts, or a response.
+    Packet {
+        /// Where it came from; the source is the socket's.
+        flow: Flow,
+        /// What came.
+        message: Message,
+        /// When the socket gave it to us.
+        received: Moment,
+    },
     /// A stream ended, or could not be opened. Sent to every switch.
     FlowClosed {
         /// Which one.

@@ -1,0 +1,73 @@
+//! Where log lines go and how they look.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+/// Begins to write log lines to standard error: JSON, or for eyes. `level` is a filter as in the
+/// configuration; `RUST_LOG` wins. A second call changes nothing.
+pub fn start(json: bool, level: &str) {
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error says that lines are written already: by an earlier start in the same process.
+    let _ = match json {
+        true => builder.json().flatten_event(true).with_current_span(true).try_init(),
+        false => builder.with_target(false).try_init(),
+    };
+}
+
+/// Lets one line of a kind through in each span of time, and says how many it held back: WARN wakes
+/// somebody, and once is enough.
+#[derive(Debug)]
+pub struct RateLimit {
+    every: Duration,
+    last: Mutex<BTreeMap<&'static str, (Instant, u64)>>,
+}
+
+impl RateLimit {
+    /// At most one line of a kind in `every`.
+    pub fn new(every: Duration) -> Self {
+        Self { every, last: Mutex::default() }
+    }
+
+    /// `Some(held back since the last)` if a line of this kind may be written now.
+    pub fn pass(&self, kind: &'static str) -> Option<u64> {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match last.get_mut(kind) {
+            Some((since, held)) if now.duration_since(*since) < self.every => {
+                *held += 1;
+                None
+            }
+            Some((since, held)) => {
+                *since = now;
+                Some(std::mem::take(held))
+            }
+            None => {
+                last.insert(kind, (now, 0));
+                Some(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_of_a_kind_passes() {
+        let limit = RateLimit::new(Duration::from_secs(3_600));
+        assert_eq!(limit.pass("a"), Some(0));
+        assert_eq!(limit.pass("a"), None);
+        assert_eq!(limit.pass("b"), Some(0));
+        let limit = RateLimit::new(Duration::ZERO);
+        assert_eq!(limit.pass("a"), Some(0));
+        assert_eq!(limit.pass("a"), Some(0), "none was held back");
+    }
+}

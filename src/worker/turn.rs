@@ -1,0 +1,161 @@
+//! The loop of one worker.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::{Build, Built, Clock, Life, Outlet, Outside};
+use crate::domain::{Moment, ShardId, WallOffset};
+use crate::switch::{Event, Input, Output};
+
+/// Inputs of one turn: the journal is written once for all of them.
+const INPUTS_PER_TURN_MAX: usize = 64;
+/// The clock is compared and a failing disk tried this often.
+const TICK: Duration = Duration::from_secs(1);
+/// A core that panics on every input is not built faster than this.
+const REBUILD_PAUSE: Duration = Duration::from_millis(50);
+
+/// The worker's thread, from its first turn to its last.
+pub(super) struct Turning {
+    shard: ShardId,
+    clock: Clock,
+    outlet: Outlet,
+    outside: Arc<dyn Outside>,
+    build: Build,
+    stop: Arc<OnceLock<()>>,
+    wall: WallOffset,
+    taken: VecDeque<Input>,
+    events: Vec<Event>,
+    outputs: Vec<Output>,
+    tick: Moment,
+}
+
+impl Turning {
+    pub(super) fn new(
+        shard: ShardId,
+        clock: Clock,
+        outlet: Outlet,
+        outside: Arc<dyn Outside>,
+        build: Build,
+        stop: Arc<OnceLock<()>>,
+    ) -> Self {
+        Self {
+            shard,
+            clock,
+            outlet,
+            outside,
+            build,
+            stop,
+            wall: clock.offset(),
+            taken: VecDeque::with_capacity(INPUTS_PER_TURN_MAX),
+            events: Vec::new(),
+            outputs: Vec::new(),
+            tick: Moment::ZERO,
+        }
+    }
+
+    /// Until the worker is stopped.
+    pub(super) fn run(&mut self) {
+        let mut life = Life::First;
+        while !self.stopped() {
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let mut built = (self.build)(life);
+                self.live(&mut built);
+            }));
+            if ended.is_ok() {
+                return;
+            }
+            // What the broken turn wanted to say is lost with it; what it had not looked at is not.
+            self.events.clear();
+            self.outputs.clear();
+            self.outside.panicked(self.shard);
+            life = Life::Again;
+            self.outlet.sleep(REBUILD_PAUSE);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.get().is_some()
+    }
+
+    fn live(&mut self, built: &mut Built) {
+        self.wall = self.clock.offset();
+        self.feed(built, Input::Wall(self.wall));
+        loop {
+            let began = self.clock.now();
+            self.feed(built, Input::Wake);
+            self.outlet.take(INPUTS_PER_TURN_MAX, &mut self.taken);
+            let full = self.taken.len() >= INPUTS_PER_TURN_MAX;
+            while let Some(input) = self.taken.pop_front() {
+                self.feed(built, input);
+            }
+            self.leave(built);
+            let now = self.clock.now();
+            if now >= self.tick {
+                self.on_tick(built, now);
+            }
+            let seconds = now.since(began).as_secs_f64();
+            self.outside.turned(self.shard, seconds);
+            if self.stopped() {
+                return;
+            }
+            if !full {
+                let until = built.core.poll_timeout().min(self.tick);
+                self.outlet.sleep(self.clock.until(until));
+            }
+        }
+    }
+
+    /// One input, drained. A question to the index is answered within the turn: it is in memory.
+    fn feed(&mut self, built: &mut Built, input: Input) {
+        let mut next = VecDeque::from([input]);
+        while let Some(input) = next.pop_front() {
+            built.core.handle(self.clock.now(), input);
+            while let Some(output) = built.core.poll_output() {
+                match output {
+                    Output::Event(event) => self.events.push(event),
+                    Output::Identify { call, number } => {
+                        let found = self.outside.identify(call, number.as_ref());
+                        next.push_back(Input::Identified { call, found });
+                    }
+                    other => self.outputs.push(other),
+                }
+            }
+        }
+    }
+
+    /// Journal first, then everything else.
+    fn leave(&mut self, built: &mut Built) {
+        if !self.events.is_empty() {
+            built.writer.append(&self.events);
+            self.outside.recorded(self.shard, &self.events);
+            self.events.clear();
+        }
+        if built.writer.wants_rotation() {
+            let at = self.wall.wall(self.clock.now());
+            built.writer.rotate(at, &built.core.checkpoint());
+        }
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Send { flow, bytes } => self.outside.send(self.shard, flow, bytes),
+                Output::Mail { to, mail } => self.outside.mail(to, mail),
+                Output::Reply { id, answer } => self.outside.reply(self.shard, id, answer),
+                Output::Notify(promise) => self.outside.notify(self.shard, promise),
+                Output::Event(_) | Output::Identify { .. } => {}
+            }
+        }
+    }
+
+    fn on_tick(&mut self, built: &mut Built, now: Moment) {
+        self.tick = now + TICK;
+        if let Some(wall) = self.clock.offset_if_set(self.wall) {
+            tracing::info!(worker = self.shard.0, "the wall clock was set");
+            self.wall = wall;
+            self.feed(built, Input::Wall(wall));
+            self.leave(built);
+        }
+        built.writer.flush(self.wall.wall(now));
+        self.outside.journal(self.shard, built.writer.health());
+    }
+}

@@ -1,9 +1,11 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod acd;
 pub mod call;
 #[cfg(feature = "shell")]
 pub mod config;
 pub mod domain;
+pub mod meters;
 pub mod policy;
 pub mod registrar;
 pub mod sip;

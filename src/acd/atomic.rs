@@ -1,0 +1,28 @@
+//! The atomics of this room: the standard ones, or loom's when a model is checked.
+
+pub(super) use std::sync::atomic::Ordering;
+
+#[cfg(loom)]
+pub(super) use loom::sync::atomic::{AtomicU64, fence};
+#[cfg(not(loom))]
+pub(super) use std::sync::atomic::{AtomicU64, fence};
+
+/// A table of words whose size is fixed at start.
+pub(super) struct Table(Box<[AtomicU64]>);
+
+impl Table {
+    /// `len` words, each holding `filling`.
+    pub(super) fn new(len: usize, filling: u64) -> Self {
+        Self((0..len).map(|_| AtomicU64::new(filling)).collect())
+    }
+
+    /// The word at a place. Ids are checked where they enter the room: a place outside is our error.
+    pub(super) fn at(&self, place: usize) -> &AtomicU64 {
+        &self.0[place]
+    }
+
+    /// How many words.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,446 @@
+//! The board: the tables that all shards share, and what anybody may read from them.
+//!
+//! Every table is allocated once and never grows. Who writes what:
+//!
+//! | table | written by | meaning |
+//! |---|---|---|
+//! | `word[agent]` | anybody, by compare-and-swap | the agent (`word.rs`) |
+//! | `since[agent]` | who ends a rest or a log-out, before the word | idle since; smallest is served first |
+//! | `wrap_until`, `back_off_until` | who begins one, before the word | deadlines; any sweep may act on them |
+//! | `serves`, `members` | the roster's owner | `roster.rs` |
+//! | `head[queue][shard]` | that shard | the best key waiting there |
+//! | `depth[queue][shard]` | that shard | how many callers wait there |
+//! | `len[queue]` | anybody, `fetch_add`, `fetch_sub` | callers over all shards: enforces `queue_len_max` |
+//! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
+//! | `bell[shard]` | anybody rings, the shard answers | `bell.rs` |
+//! | `suspect` | anybody sets, the shard clears its own bit | "does not take what it is handed" |
+//!
+//! Knows no calls: they live in each shard's [`Desk`](super::Desk).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::atomic::{AtomicU64, Ordering, Table, fence};
+use super::bell::Bells;
+use super::key::Key;
+use super::roster::{Roster, RosterError};
+use super::weak::Part;
+use super::word::{AgentState, Flags, Word};
+use crate::domain::{AgentId, Moment, QueueId, ShardId};
+
+/// Shards that one board can have: what the word's eight bits hold.
+pub const SHARDS_MAX: u16 = 256;
+/// The largest head start that a call can have.
+pub const CREDIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// Wakes one shard's thread. Must not block and must not lose a call: waking a thread that runs makes
+/// its next sleep end at once.
+pub trait Wake: Send + Sync {
+    /// There is something to look at.
+    fn wake(&self);
+}
+
+/// Sizes of the board, fixed at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoardLimits {
+    /// Places for people.
+    pub agents: u16,
+    /// Places for groups. Queue ids: groups first, then each agent's own; together at most 65,536.
+    pub groups: u16,
+    /// Workers, 1 to [`SHARDS_MAX`].
+    pub shards: u16,
+    /// Callers in one queue, over all shards. A call that comes back from an offer is let in above it.
+    pub queue_len_max: u32,
+    /// The largest head start; at most [`CREDIT_MAX`].
+    pub credit_max: Duration,
+}
+
+impl BoardLimits {
+    /// The same, with each value brought into its bounds.
+    fn bounded(self) -> Self {
+        let groups = self.groups;
+        Self {
+            agents: self.agents.min(u16::MAX - groups),
+            groups,
+            shards: self.shards.clamp(1, SHARDS_MAX),
+            queue_len_max: self.queue_len_max,
+            credit_max: self.credit_max.min(CREDIT_MAX),
+        }
+    }
+}
+
+/// One agent as seen at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentView {
+    /// What the agent does.
+    pub state: AgentState,
+    /// Why nothing is offered; empty if nothing stands against it.
+    pub flags: Flags,
+    /// Since when idle, as far as the order within a group goes: the end of the last rest, or log-in.
+    pub since: Moment,
+    /// When the rest, or else the back-off, ends by itself.
+    pub until: Option<Moment>,
+    /// Which shard has the agent; `None` while free.
+    pub shard: Option<ShardId>,
+}
+
+impl AgentView {
+    /// Clause C7, "gone": skipped at once. Somebody who goes when the present call ends is gone
+    /// already: nobody should wait for them.
+    pub fn is_gone(&self) -> bool {
+        self.flags.is_gone()
+    }
+
+    /// May be offered a call now.
+    pub fn is_free(&self) -> bool {
+        self.flags.is_empty() && matches!(self.state, AgentState::Free | AgentState::Hand)
+    }
+}
+
+/// How many of those who serve a queue are what (clause C7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueView {
+    /// May be offered a call.
+    pub free: u32,
+    /// A caller may wait for them.
+    pub busy: u32,
+    /// Not there.
+    pub gone: u32,
+}
+
+impl QueueView {
+    /// Nobody is there: a caller waits no longer (clause C7). True of a queue that nobody serves.
+    pub fn is_gone(&self) -> bool {
+        self.free == 0 && self.busy == 0
+    }
+}
+
+/// What the safety nets had to do since the start. All zero on a machine that never stalls a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Agents taken back from a shard that did not take them.
+    pub revoked: u64,
+    /// Idle agents that a sweep found beside a waiting call.
+    pub found_idle: u64,
+    /// Agents that a person released by hand.
+    pub released_by_hand: u64,
+    /// Bound agents of a shard that nothing explained.
+    pub orphans: u64,
+}
+
+/// What all shards share about agents and queues. Behind an `Arc`; every operation takes `&self`.
+pub struct Board {
+    pub(super) limits: BoardLimits,
+    pub(super) words: Table,
+    pub(super) since: Table,
+    pub(super) wrap_until: Table,
+    pub(super) back_off_until: Table,
+    pub(super) roster: Roster,
+    head: Table,
+    depth: Table,
+    len: Table,
+    pub(super) elsewhere: Table,
+    pub(super) bells: Bells,
+    suspect: Table,
+    presence: AtomicU64,
+    pub(super) tallies: Table,
+    wakers: Vec<Arc<dyn Wake>>,
+    #[cfg(all(loom, test))]
+    pub(super) lacking: Vec<Part>,
+}
+
+/// Places in `tallies`.
+pub(super) const REVOKED: usize = 0;
+pub(super) const FOUND_IDLE: usize = 1;
+pub(super) const BY_HAND: usize = 2;
+pub(super) const ORPHANS: usize = 3;
+
+impl Board {
+    /// An empty board: nobody serves anything, everybody is [`Flags::UNREACHABLE`]. `wakers` by shard.
+    /// Limits outside of their bounds are brought to the nearest that holds.
+    pub fn new(limits: BoardLimits, wakers: Vec<Arc<dyn Wake>>) -> Self {
+        let limits = limits.bounded();
+        let agents = usize::from(limits.agents);
+        let queues = usize::from(limits.groups) + agents;
+        let shards = usize::from(limits.shards);
+        Self {
+            limits,
+            words: Table::new(agents, Word::free(Flags::UNREACHABLE).bits()),
+            since: Table::new(agents, 0),
+            wrap_until: Table::new(agents, 0),
+            back_off_until: Table::new(agents, 0),
+            roster: Roster::new(&limits),
+            head: Table::new(queues * shards, Key::EMPTY.bits()),
+            depth: Table::new(queues * shards, 0),
+            len: Table::new(queues, 0),
+            elsewhere: Table::new(shards * agents.div_ceil(64), 0),
+            bells: Bells::new(shards, agents),
+            suspect: Table::new(shards.div_ceil(64), 0),
+            presence: AtomicU64::new(0),
+            tallies: Table::new(ORPHANS + 1, 0),
+            wakers,
+            #[cfg(all(loom, test))]
+            lacking: Vec::new(),
+        }
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &BoardLimits {
+        &self.limits
+    }
+
+    /// A person's own queue.
+    pub fn own_queue(&self, agent: AgentId) -> QueueId {
+        QueueId(self.limits.groups.saturating_add(agent.0))
+    }
+
+    /// One agent now. Wait-free. The parts may be a moment apart. Somebody who has no place is
+    /// unreachable.
+    pub fn presence(&self, agent: AgentId) -> AgentView {
+        if !self.has_agent(agent) {
+            let (state, flags, since) = (AgentState::Free, Flags::UNREACHABLE, Moment::ZERO);
+            return AgentView { state, flags, since, until: None, shard: None };
+        }
+        let word = self.word(agent.index());
+        let (state, flags) = (word.state(), word.flags());
+        // Relaxed is enough: the word was read with Acquire, and these were stored before it.
+        let time =
+            |table: &Table| Moment::from_micros(table.at(agent.index()).load(Ordering::Relaxed));
+        let until = match state {
+            AgentState::Wrap => Some(time(&self.wrap_until)),
+            _ if flags.contains(Flags::BACK_OFF) => Some(time(&self.back_off_until)),
+            _ => None,
+        };
+        let shard = (state != AgentState::Free).then(|| ShardId(word.shard() as u8));
+        AgentView { state, flags, since: time(&self.since), until, shard }
+    }
+
+    /// Callers in a queue, over all shards; without those whose agent's phone rings. Wait-free.
+    pub fn len(&self, queue: QueueId) -> u32 {
+        // Relaxed: a figure for people and for the bound, ordered with nothing.
+        let len = self.has_queue(queue).then(|| self.len.at(queue.index()).load(Ordering::Relaxed));
+        u32::try_from(len.unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+
+    /// Nobody waits in a queue.
+    pub fn is_empty(&self, queue: QueueId) -> bool {
+        self.len(queue) == 0
+    }
+
+    /// Who serves a queue, now. Wait-free: one look at each member.
+    pub fn queue_view(&self, queue: QueueId) -> QueueView {
+        let mut view = QueueView::default();
+        if !self.has_queue(queue) {
+            return view;
+        }
+        let queue = queue.index();
+        let serving = self.roster.candidates(queue).filter(|a| self.roster.serves(*a, queue));
+        for agent in serving {
+            let agent = self.presence(AgentId(agent as u16));
+            match () {
+                () if agent.is_free() => view.free += 1,
+                () if agent.is_gone() => view.gone += 1,
+                () => view.busy += 1,
+            }
+        }
+        view
+    }
+
+    /// The queues that an agent serves.
+    pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
+        let known = self.has_agent(agent).then_some(agent.index());
+        known.into_iter().flat_map(|a| self.roster.queues(a)).map(|q| QueueId(q as u16)).collect()
+    }
+
+    /// Grows whenever a person becomes gone or is back, or serves other queues. Whoever waits for people
+    /// compares it with the last reading and asks [`Board::queue_view`] again (clause C7). Wait-free.
+    pub fn presence_epoch(&self) -> u64 {
+        // Acquire: who sees the new number sees the words that were changed before it.
+        self.presence.load(Ordering::Acquire)
+    }
+
+    /// What the safety nets had to do so far.
+    pub fn tallies(&self) -> Tallies {
+        // Relaxed: figures for people.
+        let at = |place: usize| self.tallies.at(place).load(Ordering::Relaxed);
+        Tallies {
+            revoked: at(REVOKED),
+            found_idle: at(FOUND_IDLE),
+            released_by_hand: at(BY_HAND),
+            orphans: at(ORPHANS),
+        }
+    }
+
+    /// Makes `agent` serve exactly `queues`: the own one if it is among them, and groups. For a bound
+    /// agent it applies when the call is over. One thread at a time, the roster's owner, may call this;
+    /// `owner` is the shard that then looks who waits for the agent. Lock-free.
+    pub fn set_roster(
+        &self,
+        owner: ShardId,
+        agent: AgentId,
+        queues: &[QueueId],
+    ) -> Result<(), RosterError> {
+        self.roster.check(agent, queues)?;
+        let place = agent.index();
+        self.roster.write(place, queues);
+        // SeqCst: whoever lets this agent go idle, or a caller in, afterwards sees the new row, or we see
+        // what they wrote (models M8, M9).
+        fence(Ordering::SeqCst);
+        self.roster.tidy(place);
+        self.pull(owner.index().min(self.shards() - 1), place);
+        self.presence_changed();
+        Ok(())
+    }
+
+    /// Takes an idle agent, or one who is being placed, into `owner`'s hand and rings for it: nothing
+    /// decided before stands.
+    fn pull(&self, owner: usize, agent: usize) {
+        if self.lacks(Part::RosterTake) {
+            return;
+        }
+        loop {
+            let word = self.word(agent);
+            if !word.is_idle() && word.state() != AgentState::Hand {
+                return;
+            }
+            if self.take(owner, agent, word).is_some() {
+                return self.ring(owner, agent);
+            }
+        }
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        usize::from(self.limits.shards)
+    }
+
+    pub(super) fn has_agent(&self, agent: AgentId) -> bool {
+        agent.index() < self.words.len()
+    }
+
+    pub(super) fn has_queue(&self, queue: QueueId) -> bool {
+        queue.index() < self.len.len()
+    }
+
+    /// An agent's word. Acquire: what its mover stored before it (since, until) is seen.
+    pub(super) fn word(&self, agent: usize) -> Word {
+        Word::from_bits(self.words.at(agent).load(Ordering::Acquire))
+    }
+
+    /// Shows what `shard`, the caller, has waiting in `queue`: one store, wait-free.
+    pub(super) fn show(&self, shard: usize, queue: usize, key: Key, depth: usize) {
+        let place = queue * self.shards() + shard;
+        // Relaxed: one word without payload; the fence of `shown` orders it where order matters.
+        self.head.at(place).store(key.bits(), Ordering::Relaxed);
+        self.depth.at(place).store(depth as u64, Ordering::Relaxed);
+    }
+
+    /// To be called after showing a new caller and before looking for an idle agent.
+    pub(super) fn shown(&self) {
+        if !self.lacks(Part::ShowFence) {
+            // SeqCst: with the fence of `place`, either we see the idle agent or the one who let it go
+            // idle sees our caller (model M1: Acquire and Release lose it).
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// The best key that `shard` shows in `queue`.
+    pub(super) fn head(&self, queue: usize, shard: usize) -> Key {
+        // Relaxed: see `shown`.
+        Key::from_bits(self.head.at(queue * self.shards() + shard).load(Ordering::Relaxed))
+    }
+
+    /// How many callers `shard` has in `queue`.
+    pub(super) fn depth(&self, queue: usize, shard: usize) -> u64 {
+        self.depth.at(queue * self.shards() + shard).load(Ordering::Relaxed)
+    }
+
+    /// One caller more in `queue`, unless it is full. Wait-free.
+    pub(super) fn admit(&self, queue: usize) -> bool {
+        // Relaxed: only the count itself matters, and read-modify-writes of one word have one order.
+        let before = self.len.at(queue).fetch_add(1, Ordering::Relaxed);
+        let fits = before < u64::from(self.limits.queue_len_max);
+        if !fits {
+            self.dismiss(queue, 1);
+        }
+        fits
+    }
+
+    /// One caller more in `queue`, who had a place there before.
+    pub(super) fn readmit(&self, queue: usize) {
+        self.len.at(queue).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `count` callers less in `queue`.
+    pub(super) fn dismiss(&self, queue: usize, count: u64) {
+        self.len.at(queue).fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// `shard` does not take what it is handed.
+    pub(super) fn is_suspect(&self, shard: usize) -> bool {
+        // Relaxed: a hint; who clears the bit fences and looks (model M7).
+        self.suspect.at(shard / 64).load(Ordering::Relaxed) >> (shard % 64) & 1 != 0
+    }
+
+    /// Marks `shard` so that its callers are passed over until it runs again.
+    pub(super) fn suspect(&self, shard: usize) {
+        // AcqRel: ordered before the take that follows; the shard that clears it sees what we did.
+        self.suspect.at(shard / 64).fetch_or(1 << (shard % 64), Ordering::AcqRel);
+    }
+
+    /// Clears the own suspect bit. `true`: it was set, and the caller owes a look for all its queues.
+    pub(super) fn revive(&self, shard: usize) -> bool {
+        if !self.is_suspect(shard) {
+            return false;
+        }
+        self.suspect.at(shard / 64).fetch_and(!(1 << (shard % 64)), Ordering::AcqRel);
+        if !self.lacks(Part::ReviveFence) {
+            // SeqCst: whoever let an agent go idle past us saw the bit set; then we see the idle agent
+            // (model M7).
+            fence(Ordering::SeqCst);
+        }
+        true
+    }
+
+    /// Marks `agent` for `shard` and wakes it, always: a ringer that stalls between mark and wake must
+    /// not swallow another's. Wait-free but for the waker.
+    pub(super) fn ring(&self, shard: usize, agent: usize) {
+        self.bells.ring(shard, agent);
+        self.wake(shard);
+    }
+
+    /// A cause of being gone, or a roster, has changed: everybody who waits looks again.
+    pub(super) fn presence_changed(&self) {
+        // Release: see `presence_epoch`.
+        self.presence.fetch_add(1, Ordering::Release);
+        (0..self.shards()).for_each(|shard| self.wake(shard));
+    }
+
+    pub(super) fn tally(&self, place: usize) {
+        self.tallies.at(place).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wake(&self, shard: usize) {
+        if let Some(waker) = self.wakers.get(shard) {
+            waker.wake();
+        }
+    }
+
+    /// In a model's weakened twin: leaves out a part that the twin is to show necessary.
+    #[cfg(all(loom, test))]
+    pub(super) fn lacks(&self, part: Part) -> bool {
+        self.lacking.contains(&part)
+    }
+
+    /// Nothing is left out outside of models.
+    #[cfg(not(all(loom, test)))]
+    #[inline(always)]
+    pub(super) fn lacks(&self, _: Part) -> bool {
+        false
+    }
+}
+
+impl std::fmt::Debug for Board {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Board").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,349 @@
+//! One shard's desk: its callers in line, the agents bound to them, and every decision about a call.
+//!
+//! ```text
+//!            enter, add            an agent came into our hand
+//!   (new) ──────────► waiting ────────────────────────────────► offered ── answered ─► (talking)
+//!                      │   ▲                 commit               │  │
+//!             withdraw │   └────────── give_back ─────────────────┘  │ withdraw
+//!                      ▼              (same key, same queues)        ▼
+//!                    (gone)                                        (gone)
+//! ```
+//! Only this desk decides about its calls, so a call is bound at most once; an agent's word decides
+//! about the agent, so an agent has at most one token. A caller's line is remembered, key and queues,
+//! until [`Desk::withdraw`], through failed offers and after an answer.
+//!
+//! The loop: `turn`, inputs, then `poll` to `None`, then sleep until `poll_timeout`, an input or the
+//! shard's [`Wake`](super::Wake).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::{Board, QueueView};
+use super::hand::Placed;
+use super::key::Mint;
+use super::line::Lines;
+use super::sweep::Watch;
+use super::word::{Token, Word};
+use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
+
+/// An agent was bound to a call: ring the agent's phones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The call, one of this desk's.
+    pub call: CallKey,
+    /// For whom it is.
+    pub agent: AgentId,
+    /// To answer or release with.
+    pub token: Token,
+    /// Where the two met.
+    pub queue: QueueId,
+}
+
+/// No queue that was asked for has room; the call stands in none of them (`queue_len_max`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull {
+    /// The first of them.
+    pub queue: QueueId,
+}
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "queue {} is full: the plan's next step", self.queue.0)
+    }
+}
+
+impl std::error::Error for QueueFull {}
+
+/// One shard's half of the distributor. One for each shard and no more.
+pub struct Desk {
+    pub(super) board: Arc<Board>,
+    pub(super) me: usize,
+    pub(super) lines: Lines,
+    mint: Mint,
+    /// Agents bound by this desk, with their newest tokens.
+    held: BTreeMap<AgentId, Token>,
+    /// Other calls of people on this shard: how many of each.
+    pub(super) elsewhere: BTreeMap<AgentId, u32>,
+    ready: VecDeque<Assignment>,
+    pub(super) watch: Watch,
+    /// The latest time handed in.
+    clock: Moment,
+}
+
+impl Desk {
+    /// The desk of `shard`, without callers. What an earlier desk of that shard left on the board is
+    /// cleared, but for agents in a call: [`Desk::adopt_talking`] and [`Desk::release_orphans`].
+    pub fn new(board: Arc<Board>, shard: ShardId) -> Self {
+        let me = shard.index().min(board.shards() - 1);
+        let (agents, credit_max) = (usize::from(board.limits().agents), board.limits().credit_max);
+        board.clear_shard(me);
+        Self {
+            board,
+            me,
+            lines: Lines::default(),
+            mint: Mint::new(me as u8, credit_max),
+            held: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            ready: VecDeque::new(),
+            watch: Watch::new(agents),
+            clock: Moment::ZERO,
+        }
+    }
+
+    /// The shared half.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// `call` stands in `queues` from now on, with a head start of `credit` (at most
+    /// [`CREDIT_MAX`](super::CREDIT_MAX)); in those that have room, `Err` if none has. Its place is fixed
+    /// for life: a call that stands already keeps it. Lock-free.
+    pub fn enter(
+        &mut self,
+        now: Moment,
+        call: CallKey,
+        credit: Duration,
+        queues: &[QueueId],
+    ) -> Result<(), QueueFull> {
+        self.tick(now);
+        let known = self.lines.line(call).is_some();
+        if !known {
+            let key = self.mint.key(now, credit, |key| self.lines.is_taken(key));
+            self.lines.open(call, key);
+        }
+        let joined = queues.iter().filter(|queue| self.join(call, **queue)).count();
+        if let (0, Some(queue)) = (joined, queues.first()) {
+            if !known {
+                self.lines.close(call);
+            }
+            return Err(QueueFull { queue: *queue });
+        }
+        self.board.shown();
+        self.seek(call);
+        Ok(())
+    }
+
+    /// The call stands in one queue more, with the key it has (the plan's step widens). While it is
+    /// offered the queue is remembered for [`Desk::give_back`]. A call that is not in line stays out.
+    /// Lock-free.
+    pub fn add(&mut self, now: Moment, call: CallKey, queue: QueueId) -> Result<(), QueueFull> {
+        self.tick(now);
+        if self.lines.line(call).is_none() {
+            return Ok(());
+        }
+        if !self.join(call, queue) {
+            return Err(QueueFull { queue });
+        }
+        self.board.shown();
+        self.seek(call);
+        Ok(())
+    }
+
+    /// The call stands in `queue` no more (a step with `only = true`). An offer that is under way goes
+    /// on. Wait-free.
+    pub fn remove(&mut self, call: CallKey, queue: QueueId) {
+        if self.lines.leave(call, queue.index()) {
+            self.board.dismiss(queue.index(), 1);
+            self.show(queue.index());
+        }
+    }
+
+    /// The call leaves the line for good: answered and bridged, hung up, moved away. An assignment that
+    /// was not polled yet is undone; a token that was is still to be released. `false`: not in line.
+    /// Wait-free but for that undoing.
+    pub fn withdraw(&mut self, call: CallKey) -> bool {
+        let Some(line) = self.lines.line(call) else { return false };
+        let queues = line.queues.clone();
+        queues.iter().for_each(|queue| self.remove(call, QueueId(*queue as u16)));
+        self.lines.close(call);
+        self.undo_unpolled(call);
+        true
+    }
+
+    /// After a failed offer: the call waits again, at its old place, in the queues it had and those
+    /// added meanwhile, whatever their length. Flag the agent (`back_off`, `set_flag`) and `release`
+    /// afterwards, in this order, so that the same agent is not offered the same call at once. Lock-free.
+    pub fn give_back(&mut self, now: Moment, call: CallKey) {
+        self.tick(now);
+        let Some(queues) = self.lines.give_back(call) else { return };
+        for queue in queues {
+            self.board.readmit(queue);
+            self.show(queue);
+        }
+        self.board.shown();
+        self.seek(call);
+        self.undo_unpolled(call);
+    }
+
+    /// The next agent that was bound to a call, in the order in which they were.
+    pub fn poll(&mut self) -> Option<Assignment> {
+        self.ready.pop_front()
+    }
+
+    /// Callers ahead of a waiting call in the queue where fewest are; `None` unless it waits. Exact for
+    /// this shard's callers; another shard's are taken to have come evenly between its first caller and
+    /// now, and count as at least one if its first is ahead.
+    pub fn position(&self, call: CallKey) -> Option<u32> {
+        let line = self.lines.line(call).filter(|line| line.offered.is_none())?;
+        let newest = self.mint.newest(self.clock).micros();
+        let ahead = |queue: usize| {
+            let others = (0..self.board.shards()).filter(|shard| *shard != self.me);
+            let elsewhere = others.map(|shard| {
+                let head = self.board.head(queue, shard);
+                if head >= line.key {
+                    return 0;
+                }
+                let passed = u128::from(line.key.micros() - head.micros());
+                let span = u128::from(newest.saturating_sub(head.micros()).max(1));
+                let depth = self.board.depth(queue, shard);
+                let share = (u128::from(depth) * passed).div_ceil(span);
+                u64::try_from(share).unwrap_or(depth).clamp(1, depth.max(1))
+            });
+            elsewhere.sum::<u64>() + self.lines.ahead(queue, line.key) as u64
+        };
+        let least = line.queues.iter().map(|queue| ahead(*queue)).min()?;
+        Some(u32::try_from(least).unwrap_or(u32::MAX))
+    }
+
+    /// Who serves a queue, now (clause C7: a step waits only while somebody is not gone).
+    pub fn queue_view(&self, queue: QueueId) -> QueueView {
+        self.board.queue_view(queue)
+    }
+
+    /// Everybody who serves `queue` is gone, or nobody does (clause C7).
+    pub fn gone(&self, queue: QueueId) -> bool {
+        self.board.queue_view(queue).is_gone()
+    }
+
+    /// Neither callers nor bound agents nor other calls of people: nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+            && self.held.is_empty()
+            && self.ready.is_empty()
+            && self.elsewhere.is_empty()
+    }
+
+    /// The agents that this desk has bound, with their newest tokens.
+    pub fn held(&self) -> impl Iterator<Item = Token> {
+        self.held.values().copied()
+    }
+
+    /// Looks for idle agents as long as `call` waits.
+    fn seek(&mut self, call: CallKey) {
+        let Some(line) = self.lines.line(call) else { return };
+        for queue in line.queues.clone() {
+            while self.lines.line(call).is_some_and(|line| line.offered.is_none()) {
+                if !self.take_idle(queue) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Looks for idle agents as long as anybody waits in `queue`.
+    pub(super) fn seek_queue(&mut self, queue: usize) {
+        while self.lines.first(queue).is_some() && self.take_idle(queue) {}
+    }
+
+    /// Takes the member of `queue` idle for longest and places them; `false`: nobody is idle. The agent
+    /// may go to an older caller, on any shard: calls only wake agents.
+    fn take_idle(&mut self, queue: usize) -> bool {
+        let Some((agent, word)) = self.board.find_idle(queue) else { return false };
+        if let Some(word) = self.board.take(self.me, agent, word) {
+            self.place(agent, word);
+        }
+        true
+    }
+
+    /// Places an agent in our hand, and binds our best call if it is theirs.
+    pub(super) fn place(&mut self, agent: usize, word: Word) {
+        let placed = self.board.place(self.me, agent, word);
+        self.carry(agent, placed);
+    }
+
+    /// Binds what `place` found.
+    pub(super) fn carry(&mut self, agent: usize, mut placed: Placed) {
+        while let Placed::Mine { queue, word } = placed {
+            match self.board.commit(self.me, agent, word) {
+                Ok(token) => return self.bound(queue, token),
+                // Flags came first: place again, which lets the agent rest.
+                Err(seen) if seen.is_same_step(word) => {
+                    placed = self.board.place(self.me, agent, seen);
+                }
+                // Revoked: the call never left its queues.
+                Err(_) => return,
+            }
+        }
+        if placed == Placed::Passed {
+            self.watch.mind_hands();
+        }
+    }
+
+    /// The commit is done: the best call of `queue` leaves all its queues.
+    fn bound(&mut self, queue: usize, token: Token) {
+        let call = self.lines.first(queue).expect("this thread showed a head: a call is behind it");
+        for left in self.lines.offer(call, token.agent) {
+            self.board.dismiss(left, 1);
+            self.show(left);
+        }
+        self.hold(token);
+        let queue = QueueId(queue as u16);
+        self.ready.push_back(Assignment { call, agent: token.agent, token, queue });
+    }
+
+    /// Adds a queue to a call's line. `false`: full, or no such queue.
+    fn join(&mut self, call: CallKey, queue: QueueId) -> bool {
+        let Some(line) = self.lines.line(call) else { return false };
+        if line.queues.contains(&queue.index()) {
+            return true;
+        }
+        let waits = line.offered.is_none();
+        if !self.board.has_queue(queue) {
+            return false;
+        }
+        // While the call is offered it takes no room: only a look whether there would be any.
+        let max = self.board.limits().queue_len_max;
+        let fits =
+            if waits { self.board.admit(queue.index()) } else { self.board.len(queue) < max };
+        if fits {
+            self.lines.join(call, queue.index());
+        }
+        if fits && waits {
+            self.show(queue.index());
+        }
+        fits
+    }
+
+    fn undo_unpolled(&mut self, call: CallKey) {
+        let unpolled = self.ready.iter().position(|ready| ready.call == call);
+        if let Some(assignment) = unpolled.and_then(|place| self.ready.remove(place)) {
+            self.let_go(assignment.token);
+        }
+    }
+
+    pub(super) fn hold(&mut self, token: Token) {
+        self.held.insert(token.agent, token);
+    }
+
+    pub(super) fn holds(&self, agent: AgentId) -> bool {
+        self.held.contains_key(&agent)
+    }
+
+    /// Forgets a token that is used up; an older one than is held changes nothing.
+    pub(super) fn forget(&mut self, token: Token) {
+        if self.held.get(&token.agent) == Some(&token) {
+            self.held.remove(&token.agent);
+        }
+    }
+
+    fn show(&self, queue: usize) {
+        let (key, depth) = self.lines.shown(queue);
+        self.board.show(self.me, queue, key, depth);
+    }
+
+    pub(super) fn tick(&mut self, now: Moment) {
+        self.clock = self.clock.max(now);
+    }
+}

@@ -1,0 +1,24 @@
+//! What a model's weakened twin may leave out, to show that it is needed.
+
+/// One part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The fence between showing a head and looking for an idle agent.
+    ShowFence,
+    /// The fence between letting an agent go idle and looking again.
+    PlaceFence,
+    /// The second look after letting an agent go idle.
+    PlaceLook,
+    /// Handing an agent over before ringing for it.
+    HandBeforeBell,
+    /// Binding by compare-and-swap.
+    CommitSwap,
+    /// Taking the bell's bits before reading the words.
+    BellFirst,
+    /// The look after a flag was cleared.
+    ClearLook,
+    /// The fence between clearing the own suspect bit and looking.
+    ReviveFence,
+    /// Pulling an agent out of a pending placement when its queues change.
+    RosterTake,
+}

@@ -2,7 +2,7 @@
 //!
 //! A builder is a list of lines, each a piece of its own buffer or of the message that is sent on (those are
 //! copied as they came, in their order). **Nothing that is written can begin a line of its own**: in values
-//! CR, LF and NUL become spaces, names and methods keep token characters only, a Request-URI loses its white
+//! CR, LF and NUL become spaces (a received line keeps its NULs), names and methods keep token characters only, a Request-URI loses its white
 //! space. `Content-Length` is always ours, computed at the end.
 
 use std::fmt::{self, Display, Write as _};
@@ -20,6 +20,9 @@ use super::vocabulary::reason_phrase;
 const PIECES_INLINE: usize = 24;
 /// The first guess of a message's head, in bytes.
 const HEAD_BYTES_USUAL: usize = 768;
+
+/// `Content-Length: …` and the empty line.
+const LENGTH_LINE_BYTES_MAX: usize = 40;
 
 /// A message in the making. [`Builder::forward`] begins with a received one; the rest is the same.
 #[derive(Clone, Debug)]
@@ -143,12 +146,14 @@ impl Builder {
         self
     }
 
-    /// Puts a line before all others of that header, and before all lines if there is none.
+    /// Puts a line before all others of that header; if there is none, behind the Via lines.
     pub fn top(mut self, header: Header, value: impl Display) -> Self {
         if header != Header::ContentLength {
             let piece = self.write(Some(header), format_args!("{header}: "), value);
-            let at = self.pieces.iter().position(|p| p.id == Some(header)).unwrap_or(0);
-            self.pieces.insert(at, piece);
+            let first = self.pieces.iter().position(|p| p.id == Some(header));
+            let via = self.pieces.iter().rposition(|p| p.id == Some(Header::Via));
+            let behind_via = via.filter(|_| header != Header::Via).map_or(0, |at| at + 1);
+            self.pieces.insert(first.unwrap_or(behind_via), piece);
         }
         self
     }
@@ -172,7 +177,7 @@ impl Builder {
             return self.copy(message, header);
         }
         for line in message.index_lines().iter().filter(|l| l.id.is_none()) {
-            if message.text(line.name).eq_ignore_ascii_case(name) {
+            if message.text(line.name()).eq_ignore_ascii_case(name) {
                 let raw = &message.raw()[line.start as usize..line.end as usize];
                 let piece = self.write_bytes(None, raw);
                 self.pieces.push(piece);
@@ -270,32 +275,17 @@ impl Builder {
 
     /// The bytes, with their Content-Length.
     pub fn finish(&self) -> Bytes {
-        let mut out = self.head(16);
+        let mut out = self.head();
         write!(out, "{}: {}\r\n\r\n", Header::ContentLength, self.body.len())
             .expect("BytesMut grows");
         out.put_slice(&self.body);
         out.freeze()
     }
 
-    /// The bytes with what the sender said of the body's length, for a message that goes nowhere.
-    pub(super) fn as_received(&self) -> Bytes {
-        let source = self.source.as_ref();
-        let length = source.and_then(|m| m.header(Header::ContentLength));
-        let mut out = self.head(16);
-        if let Some(length) = length {
-            out.put_slice(b"Content-Length: ");
-            put_clean(&mut out, length.as_bytes());
-            out.put_slice(b"\r\n");
-        }
-        out.put_slice(b"\r\n");
-        out.put_slice(&self.body);
-        out.freeze()
-    }
-
-    fn head(&self, spare: usize) -> BytesMut {
+    fn head(&self) -> BytesMut {
         let pieces = || std::iter::once(&self.start).chain(&self.pieces);
         let len: usize = pieces().map(|p| (p.end - p.start) as usize).sum();
-        let mut out = BytesMut::with_capacity(len + self.body.len() + spare + 24);
+        let mut out = BytesMut::with_capacity(len + self.body.len() + LENGTH_LINE_BYTES_MAX);
         for piece in pieces() {
             out.put_slice(self.bytes_of(piece));
         }
@@ -338,7 +328,7 @@ impl Builder {
     fn write_bytes(&mut self, id: Option<Header>, line: &[u8]) -> Piece {
         let start = self.own.len() as u32;
         let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |i| i + 1);
-        put_clean(&mut self.own, &line[..end]);
+        put_clean(&mut self.own, &line[..end], |rest| memchr::memchr2(b'\r', b'\n', rest));
         self.own.put_slice(b"\r\n");
         Piece { id, is_own: true, start, end: self.own.len() as u32 }
     }
@@ -356,19 +346,20 @@ impl Display for Tagged<'_> {
     }
 }
 
-/// Writes text without line ends.
+/// Writes text without line ends and NULs.
 struct Clean<'a>(&'a mut BytesMut);
 
 impl fmt::Write for Clean<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        put_clean(self.0, text.as_bytes());
+        put_clean(self.0, text.as_bytes(), |rest| memchr::memchr3(b'\r', b'\n', 0, rest));
         Ok(())
     }
 }
 
-fn put_clean(out: &mut BytesMut, bytes: &[u8]) {
+/// Copies `bytes` with a space instead of each byte that `find` finds.
+fn put_clean(out: &mut BytesMut, bytes: &[u8], find: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = bytes;
-    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+    while let Some(at) = find(rest) {
         out.put_slice(&rest[..at]);
         out.put_u8(b' ');
         rest = &rest[at + 1..];
@@ -379,4 +370,174 @@ fn put_clean(out: &mut BytesMut, bytes: &[u8]) {
 fn name_of(line: &[u8]) -> &str {
     let end = line.iter().position(|b| *b == b':').unwrap_or(0);
     trim(std::str::from_utf8(&line[..end]).unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &str = "INVITE sip:b@h SIP/2.0\r\n\
+        Via: SIP/2.0/UDP p2;branch=z9hG4bK2, SIP/2.0/UDP p1;branch=z9hG4bK1\r\n\
+        v: SIP/2.0/UDP a;branch=z9hG4bK0\r\n\
+        Max-Forwards: 70\r\n\
+        X-First : odd\r\n\
+        Route: <sip:p3;lr>\r\n\
+        Route: <sip:p4;lr>,\r\n <sip:p5;lr>\r\n\
+        f: <sip:a@h>;tag=1\r\n\
+        To: <sip:b@h>\r\n\
+        i: c1\r\n\
+        CSeq: 1 INVITE\r\n\
+        Timestamp: 54\r\n\
+        X-Second: \"\u{fffd}\"\r\n\
+        c: application/sdp\r\n\
+        l: 3\r\n\r\nabc";
+
+    fn parse(text: impl Into<Bytes>) -> Message {
+        Message::parse(text.into()).unwrap()
+    }
+
+    fn text(builder: &Builder) -> String {
+        String::from_utf8(builder.finish().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_request_reads_back() {
+        let built = Builder::request(&Method::Register, "sip:example.org")
+            .header(Header::From, "<sip:a@h>;tag=1")
+            .header(Header::CSeq, format_args!("{} {}", 7, Method::Register))
+            .named("X-Own", 5)
+            .top(Header::Via, "SIP/2.0/UDP h1;branch=z9hG4bKa")
+            .top(Header::Via, "SIP/2.0/UDP h2;branch=z9hG4bKb")
+            .body("text/plain", b"hi");
+        assert_eq!(
+            text(&built),
+            "REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/UDP h2;branch=z9hG4bKb\r\n\
+             Via: SIP/2.0/UDP h1;branch=z9hG4bKa\r\nFrom: <sip:a@h>;tag=1\r\n\
+             CSeq: 7 REGISTER\r\nX-Own: 5\r\nContent-Type: text/plain\r\n\
+             Content-Length: 2\r\n\r\nhi"
+        );
+    }
+
+    #[test]
+    fn a_reply_carries_what_it_must() {
+        let request = parse(INVITE);
+        let ringing = parse(Builder::reply(&request, 180, Some("mine")).finish());
+        assert_eq!((ringing.status(), ringing.reason()), (180, "Ringing"));
+        assert!(ringing.values(Header::Via).eq(request.values(Header::Via)));
+        assert_eq!(ringing.to_tag(), Some("mine"));
+        assert_eq!(ringing.from_tag(), Some("1"));
+        assert_eq!((ringing.call_id(), ringing.cseq()), (request.call_id(), request.cseq()));
+        assert!(!ringing.has(Header::Timestamp));
+        assert!(parse(Builder::reply(&request, 100, None).finish()).has(Header::Timestamp));
+        let again = parse(Builder::reply(&ringing, 200, Some("other")).finish());
+        assert_eq!(again.to_tag(), Some("mine"), "a tag stays");
+    }
+
+    #[test]
+    fn sent_on_unchanged_only_the_length_is_ours() {
+        let sent = text(&Builder::forward(&parse(INVITE)));
+        let right = INVITE.replace("l: 3\r\n\r\n", "Content-Length: 3\r\n\r\n");
+        assert_eq!(sent, right, "order, spelling, folds and body stay");
+    }
+
+    #[test]
+    fn a_proxys_changes() {
+        let sent = Builder::forward(&parse(INVITE))
+            .request_uri("sip:b@192.0.2.1")
+            .set(Header::MaxForwards, 69)
+            .pop(Header::Route)
+            .top(Header::RecordRoute, "<sip:us;lr>")
+            .top(Header::Via, "SIP/2.0/UDP us;branch=z9hG4bK9")
+            .remove_named("x-first")
+            .remove(Header::Timestamp);
+        let sent = parse(sent.finish());
+        assert_eq!(sent.uri(), "sip:b@192.0.2.1");
+        assert_eq!(sent.values(Header::Via).count(), 4);
+        assert_eq!(sent.top_via().unwrap().branch(), Some("z9hG4bK9"));
+        assert_eq!(sent.max_forwards(), Some(69));
+        assert!(sent.values(Header::Route).eq(["<sip:p4;lr>", "<sip:p5;lr>"]));
+        assert_eq!((sent.named("X-First"), sent.named("X-Second")), (None, Some("\"\u{fffd}\"")));
+        let names: Vec<&str> = sent.all_lines().map(|(name, _)| name).collect();
+        assert_eq!(names[..4], ["Via", "Via", "v", "Record-Route"]);
+        assert_eq!(sent.judge(), Ok(()));
+    }
+
+    #[test]
+    fn values_are_popped_one_at_a_time() {
+        let mut builder = Builder::forward(&parse(INVITE));
+        for left in [["p1", "a", "p4", "p5"], ["a", "", "p5", ""]] {
+            builder = builder.pop(Header::Via).pop(Header::Route);
+            let message = parse(builder.finish());
+            let via: Vec<_> = message.values(Header::Via).collect();
+            assert!(
+                via[0].contains(left[0])
+                    && via.len() == left[..2].iter().filter(|l| !l.is_empty()).count()
+            );
+        }
+        let empty = builder.pop(Header::Via).pop(Header::Via).pop(Header::Route).pop(Header::Route);
+        assert!(!parse(empty.finish()).has(Header::Via));
+    }
+
+    #[test]
+    fn set_leaves_one_line_where_the_first_was() {
+        let sent = text(&Builder::forward(&parse(INVITE)).set(Header::Route, "<sip:x;lr>"));
+        assert!(sent.contains("odd\r\nRoute: <sip:x;lr>\r\nf:"), "{sent}");
+        assert_eq!(sent.matches("Route:").count(), 1);
+    }
+
+    #[test]
+    fn a_new_body_brings_its_length_and_type() {
+        let sent = parse(Builder::forward(&parse(INVITE)).body("text/plain", b"longer").finish());
+        assert_eq!((&sent.body()[..], sent.content_type()), (&b"longer"[..], Some("text/plain")));
+        assert_eq!(sent.lines(Header::ContentType).count(), 1);
+        let empty = parse(Builder::forward(&parse(INVITE)).body("", b"").finish());
+        assert!(empty.body().is_empty() && empty.content_type().is_none());
+    }
+
+    #[test]
+    fn nothing_written_can_begin_a_line() {
+        let evil = "x\r\nEvil: 1\n\rEvil: 2\r\n\r\nEvil";
+        let request = Builder::request(&Method::parse(evil), evil)
+            .header(Header::From, evil)
+            .named(evil, evil)
+            .top(Header::Via, evil)
+            .set(Header::To, evil)
+            .set_first(Header::To, evil)
+            .request_uri(evil)
+            .header(Header::ContentLength, "999")
+            .named("Content-Length", "999")
+            .named("c\rl", "999")
+            .body(evil, b"body");
+        let reply = Builder::response_with(200, evil).header(Header::Subject, evil);
+        for built in [request, reply] {
+            let bytes = built.finish();
+            let head = text(&built);
+            let head = head.split("\r\n\r\n").next().unwrap();
+            assert!(head.split("\r\n").all(|l| !l.contains(['\r', '\n'])), "{head}");
+            let message = parse(bytes);
+            assert_eq!(message.named("Evil"), None);
+            assert_eq!(message.lines(Header::ContentLength).count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_was_smuggled_is_not_sent_on() {
+        let sly = INVITE.replace("70\r\n", "70\r\nX-Sly: a\rEvil: 1\r\nBare: x\n");
+        let sent = text(&Builder::forward(&parse(sly)));
+        assert!(sent.contains("X-Sly: a Evil: 1\r\nBare: x\r\n"), "{sent}");
+    }
+
+    #[test]
+    fn lines_are_copied_from_another_message() {
+        let request = parse(INVITE);
+        let built = Builder::request(&Method::Bye, "sip:h")
+            .copy(&request, Header::Route)
+            .copy_named(&request, "X-SECOND")
+            .copy_named(&request, "From")
+            .copy(&request, Header::ContentLength);
+        let built = parse(built.finish());
+        assert!(built.values(Header::Route).eq(request.values(Header::Route)));
+        assert!(built.named("x-second").is_some() && built.from_tag() == Some("1"));
+        assert_eq!(built.lines(Header::ContentLength).count(), 1);
+    }
 }

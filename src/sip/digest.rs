@@ -154,7 +154,8 @@ pub struct Authorization<'a> {
 
 impl<'a> Authorization<'a> {
     /// A header line's value. `None` if the scheme is not Digest, or username, realm, nonce, uri or response is
-    /// missing or said twice.
+    /// missing, or any
+    /// field is said twice.
     pub fn parse(line: &'a str) -> Option<Self> {
         let fields = Fields::parse(line)?;
         let algorithm = match fields.one("algorithm") {
@@ -340,21 +341,177 @@ struct Fields<'a> {
 const FIELDS_MAX: usize = 32;
 
 impl<'a> Fields<'a> {
+    /// `None` too if a field is said twice: which one counts would be a matter of taste.
     fn parse(line: &'a str) -> Option<Self> {
         let (scheme, rest) = line.trim().split_once([' ', '\t'])?;
         if !scheme.eq_ignore_ascii_case("Digest") {
             return None;
         }
         let pairs = split_values(rest).take(FIELDS_MAX).filter_map(|p| p.split_once('='));
-        Some(Self { all: pairs.map(|(name, value)| (name.trim(), value.trim())).collect() })
+        let all: Vec<_> = pairs.map(|(name, value)| (name.trim(), value.trim())).collect();
+        let is_repeated = |i: usize| all[..i].iter().any(|(n, _)| n.eq_ignore_ascii_case(all[i].0));
+        match (0..all.len()).any(is_repeated) {
+            true => None,
+            false => Some(Self { all }),
+        }
     }
 
-    /// `None` if missing, and if said twice: which one counts would be a matter of taste.
     fn one(&self, name: &str) -> Option<Cow<'a, str>> {
         let mut found = self.all.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        match (found.next(), found.next()) {
-            (Some((_, value)), None) => Some(unquote(value)),
-            _ => None,
+        found.next().map(|(_, value)| unquote(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7616 §3.9.1.
+    const NONCE: &str = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+    const CNONCE: &str = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+
+    fn line(algorithm: &str, response: &str, nc: &str) -> String {
+        format!(
+            "Digest username=\"Mufasa\", realm=\"http-auth@example.org\", uri=\"/dir/index.html\", \
+             algorithm={algorithm}, nonce=\"{NONCE}\", nc={nc}, cnonce=\"{CNONCE}\", qop=auth, \
+             response=\"{response}\", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
+        )
+    }
+
+    fn proves(line: &str, ha1: &str) -> bool {
+        let read = Authorization::parse(line);
+        read.is_some_and(|a| a.proves(ha1, &Method::parse("GET"), b""))
+    }
+
+    #[test]
+    fn the_rfcs_own_examples_hold() {
+        for (algorithm, right) in [
+            (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+            (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+        ] {
+            let ha1 = ha1(algorithm, "Mufasa", "http-auth@example.org", "Circle of Life");
+            assert!(proves(&line(algorithm.as_str(), right, "00000001"), &ha1));
+            assert!(proves(&line(algorithm.as_str(), &right.to_uppercase(), "00000001"), &ha1));
+            assert!(!proves(&line(algorithm.as_str(), right, "00000002"), &ha1));
+            assert!(!proves(&line(algorithm.as_str(), &right[1..], "00000001"), &ha1));
         }
+    }
+
+    #[test]
+    fn an_old_client_without_qop_is_understood_for_md5_only() {
+        let ha1 = ha1(Algorithm::Md5, "Mufasa", "testrealm@host.com", "CircleOfLife");
+        let line = |algorithm: &str| {
+            format!(
+                "Digest username=\"Mufasa\", realm=\"testrealm@host.com\", uri=\"/dir/index.html\", \
+                 nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"{algorithm}, \
+                 response=\"1949323746fe6a43ef61f9606e7febea\""
+            )
+        };
+        assert!(proves(&line(""), &ha1));
+        assert!(proves(&line(", algorithm=md5"), &ha1));
+        assert!(!proves(&line(", algorithm=SHA-256"), &ha1));
+        assert!(!proves(&line(", algorithm=MD5-sess"), &ha1));
+    }
+
+    #[test]
+    fn the_body_counts_with_auth_int() {
+        let ha1 = ha1(Algorithm::Sha256, "alice", "example.org", "secret");
+        let question = Question {
+            nonce: "abc",
+            qop: Some(Qop::AuthInt),
+            nc: "0000000a",
+            cnonce: "xyz",
+            method: &Method::Invite,
+            uri: "sip:bob@example.org",
+            body: b"v=0\r\n",
+        };
+        let right = response(Algorithm::Sha256, &ha1, &question);
+        assert_eq!(right, "ba170b9af1d3a246673bb977d9f6a9949cbcbec29b60d9f63eb62937af9e7fb8");
+        let line = format!(
+            "digest username=alice,realm=\"example.org\" , nonce=\"abc\",uri=\"sip:bob@example.org\",\
+             qop=\"auth-int\",nc=0000000A,cnonce=\"xyz\",algorithm=sha-256,response={right}"
+        );
+        let read = Authorization::parse(&line).unwrap();
+        assert_eq!(read.count(), Some(10));
+        // The count is hashed as written.
+        assert!(!read.proves(&ha1, &Method::Invite, b"v=0\r\n"));
+        let line = line.replace("0000000A", "0000000a");
+        let read = Authorization::parse(&line).unwrap();
+        assert!(read.proves(&ha1, &Method::Invite, b"v=0\r\n"));
+        assert!(!read.proves(&ha1, &Method::Invite, b"v=1\r\n"));
+        assert!(!read.proves(&ha1, &Method::Bye, b"v=0\r\n"));
+    }
+
+    #[test]
+    fn an_answer_to_our_challenge_proves_the_password() {
+        for (algorithm, qop) in [
+            (Algorithm::Md5, vec![Qop::Auth]),
+            (Algorithm::Sha256, vec![Qop::AuthInt, Qop::Auth]),
+            (Algorithm::Sha256, vec![Qop::AuthInt]),
+            (Algorithm::Md5, vec![]),
+        ] {
+            let challenge = Challenge {
+                realm: Cow::Borrowed("a \"quoted\" realm"),
+                nonce: Cow::Borrowed("n\\1"),
+                algorithm,
+                qop,
+                stale: true,
+                opaque: Some(Cow::Borrowed("o")),
+            };
+            let text = challenge.to_string();
+            assert_eq!(Challenge::parse(&text).as_ref(), Some(&challenge), "{text}");
+            let asked = Asked {
+                method: &Method::Register,
+                uri: "sip:example.org",
+                body: b"x",
+                cnonce: "c\"1",
+                count: 0x1f,
+            };
+            let login = Login { user: "иван \"i\"", password: "p:w" };
+            let answer = challenge.answer(&login, &asked);
+            let read = Authorization::parse(&answer).unwrap();
+            assert_eq!((&*read.username, read.opaque.as_deref()), (login.user, Some("o")));
+            let right = ha1(algorithm, login.user, &challenge.realm, "p:w");
+            assert!(read.proves(&right, &Method::Register, b"x"), "{answer}");
+            let wrong = ha1(algorithm, login.user, &challenge.realm, "pw");
+            assert!(!read.proves(&wrong, &Method::Register, b"x"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_digest_is_not_read() {
+        for line in [
+            "",
+            "Digest",
+            "Basic dXNlcjpwdw==",
+            "NoOneKnowsThisScheme opaque-data=here",
+            "Digest username=\"a\"",
+            "Digest username=a, username=b, realm=r, nonce=n, uri=u, response=x",
+        ] {
+            assert_eq!(Authorization::parse(line), None, "{line}");
+        }
+        assert_eq!(
+            Challenge::parse("Digest realm=\"r\", nonce=\"n\", algorithm=SHA-512-256"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_count_is_eight_hexadecimal_digits() {
+        let count = |nc: &str| {
+            let line = line("MD5", "0", nc);
+            Authorization::parse(&line).and_then(|a| a.count())
+        };
+        assert_eq!(count("0000000a"), Some(10));
+        assert_eq!(count("ffffffff"), Some(u32::MAX));
+        for nc in ["1", "0000000g", "+0000001", "000000001", "\"\""] {
+            assert_eq!(count(nc), None, "{nc}");
+        }
+    }
+
+    #[test]
+    fn a_password_does_not_show_in_logs() {
+        let login = Login { user: "a", password: "hunter2" };
+        assert!(!format!("{login:?}").contains("hunter2"));
     }
 }

@@ -14,6 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::fault::ParseError;
 use super::header::Header;
+use super::lexer::{self, Index};
 use super::message::Message;
 
 /// The longest first line with all header lines, on a stream.
@@ -171,26 +172,30 @@ impl Framer {
 
     /// The body's length; none said means none there (RFC 3261 §20.14 wants it said on a stream).
     fn read_length(&self, head: usize) -> Result<usize, FrameError> {
-        let raw = Bytes::copy_from_slice(&self.buffer[..head]);
-        let head = Message::parse(raw).map_err(|e| broken(FrameFault::NotSip(e), None))?;
-        let mut lines = head.lines(Header::ContentLength);
+        let bytes = &self.buffer[..head];
+        let index = Index::of(bytes).map_err(|e| broken(FrameFault::NotSip(e), None))?;
+        let mut lines = index.lines.iter().filter(|l| l.id == Some(Header::ContentLength));
         let length = match (lines.next(), lines.next()) {
             (None, _) => Some(0),
             (Some(_), Some(_)) => None,
-            (Some(text), None) => {
-                let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                is_number.then(|| text.parse().unwrap_or(usize::MAX))
-            }
+            (Some(line), None) => read_number(lexer::read(bytes, &index.side, line.value())),
         };
-        drop(lines);
+        let fail = |fault| {
+            let head = Message::parse(Bytes::copy_from_slice(bytes)).ok();
+            Err(broken(fault, head))
+        };
         match length {
-            None => Err(broken(FrameFault::BadLength, Some(head))),
-            Some(length) if length > BODY_BYTES_MAX => {
-                Err(broken(FrameFault::BodyTooLong, Some(head)))
-            }
+            None => fail(FrameFault::BadLength),
+            Some(length) if length > BODY_BYTES_MAX => fail(FrameFault::BodyTooLong),
             Some(length) => Ok(length),
         }
     }
+}
+
+/// `None` if it is no number; the biggest if it is a bigger one.
+fn read_number(text: &str) -> Option<usize> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(usize::MAX))
 }
 
 /// Length of the line end at the front; 0 if there is none.
@@ -204,4 +209,102 @@ fn line_end(bytes: &[u8]) -> usize {
 
 fn broken(fault: FrameFault, head: Option<Message>) -> FrameError {
     FrameError { fault, head }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: &str = "OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bKx\r\n\
+                           Content-Length: 4\r\n\r\nbody";
+
+    fn feed(framer: &mut Framer, bytes: &str) -> Vec<Result<Framed, FrameFault>> {
+        framer.push(Bytes::copy_from_slice(bytes.as_bytes()));
+        std::iter::from_fn(|| framer.next()).map(|f| f.map_err(|e| e.fault)).collect()
+    }
+
+    fn bodies(frames: &[Result<Framed, FrameFault>]) -> Vec<String> {
+        let show = |f: &Result<Framed, FrameFault>| match f {
+            Ok(Framed::Message(m)) => String::from_utf8_lossy(&m.body()).into_owned(),
+            Ok(Framed::KeepAlive) => "ping".to_owned(),
+            Err(fault) => format!("{fault:?}"),
+        };
+        frames.iter().map(show).collect()
+    }
+
+    #[test]
+    fn several_messages_in_one_read_come_out_one_by_one() {
+        let mut framer = Framer::new();
+        let frames = feed(&mut framer, &format!("{OPTIONS}\r\n{OPTIONS}\r\n\r\n{OPTIONS}"));
+        assert_eq!(bodies(&frames), ["body", "body", "ping", "body"]);
+        assert_eq!(framer.buffered(), 0);
+    }
+
+    #[test]
+    fn a_message_in_single_bytes_comes_out_once() {
+        let mut framer = Framer::new();
+        let mut frames = Vec::new();
+        for byte in format!("\r\n\r\n{OPTIONS}\r\n{OPTIONS}").chars() {
+            frames.extend(feed(&mut framer, &byte.to_string()));
+        }
+        assert_eq!(bodies(&frames), ["ping", "body", "body"]);
+    }
+
+    #[test]
+    fn a_single_line_end_is_no_ping() {
+        let mut framer = Framer::new();
+        assert!(feed(&mut framer, "\r\n").is_empty());
+        assert_eq!(bodies(&feed(&mut framer, OPTIONS)), ["body"]);
+    }
+
+    #[test]
+    fn no_length_means_no_body() {
+        let mut framer = Framer::new();
+        let text = OPTIONS.replace("Content-Length: 4\r\n", "").replace("body", "");
+        assert_eq!(bodies(&feed(&mut framer, &format!("{text}{OPTIONS}"))), ["", "body"]);
+    }
+
+    #[test]
+    fn a_length_that_lies_breaks_the_stream_and_the_head_can_be_answered() {
+        for (length, fault, status) in [
+            ("-1", FrameFault::BadLength, 400),
+            ("4\r\nl: 5", FrameFault::BadLength, 400),
+            ("", FrameFault::BadLength, 400),
+            ("65537", FrameFault::BodyTooLong, 413),
+            ("99999999999999999999999999", FrameFault::BodyTooLong, 413),
+        ] {
+            let mut framer = Framer::new();
+            framer.push(Bytes::from(OPTIONS.replace(": 4", &format!(": {length}"))));
+            let error = framer.next().unwrap().unwrap_err();
+            assert_eq!((error.fault, error.status()), (fault, status), "{length}");
+            assert!(error.head.unwrap().top_via().is_some());
+            assert!(feed(&mut framer, OPTIONS).is_empty(), "nothing comes out any more");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sip_breaks_the_stream() {
+        for text in ["GET / HTTP/1.1\r\n\r\n", "\0\0\0\r\n\r\n", "\rX\r\n\r\n"] {
+            let frames = feed(&mut Framer::new(), text);
+            assert!(matches!(frames[..], [Err(FrameFault::NotSip(_))]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_an_end_is_cut_off() {
+        let mut framer = Framer::new();
+        assert!(feed(&mut framer, "OPTIONS sip:h SIP/2.0\r\n").is_empty());
+        let mut frames = Vec::new();
+        for _ in 0..=HEAD_BYTES_MAX / 1000 {
+            frames.extend(feed(&mut framer, &format!("X: {}\r\n", "y".repeat(995))));
+        }
+        assert_eq!(bodies(&frames), ["HeadTooLong"]);
+    }
+
+    #[test]
+    fn the_biggest_body_passes() {
+        let body = "x".repeat(BODY_BYTES_MAX);
+        let text = OPTIONS.replace(": 4", &format!(": {BODY_BYTES_MAX}")).replace("body", &body);
+        assert_eq!(bodies(&feed(&mut Framer::new(), &text)), [body]);
+    }
 }

@@ -16,6 +16,9 @@ use super::via::Via;
 /// RFC 3261 §8.1.1.5: below 2³¹.
 const CSEQ_MAX: u32 = (1 << 31) - 1;
 
+/// `has_what_it_must` keeps one bit for each header that we know.
+const _: () = assert!(Header::ALL.len() <= 128);
+
 /// Headers whose every value is a name-addr.
 const ADDRESSES: [Header; 6] =
     [Header::From, Header::To, Header::Contact, Header::Route, Header::RecordRoute, Header::Path];
@@ -69,6 +72,7 @@ impl Message {
             () if !has(Header::From) => missing("Missing From"),
             () if !has(Header::To) => missing("Missing To"),
             () if self.call_id().is_empty() => missing("Missing Call-ID"),
+            () if self.call_id().contains([' ', '\t', ',']) => missing("Bad Call-ID"),
             () if !has(Header::CSeq) => missing("Missing CSeq"),
             () => Ok(()),
         }
@@ -170,4 +174,111 @@ fn bad(reason: &'static str) -> Rejection {
 
 fn reject(status: u16, reason: &'static str) -> Rejection {
     Rejection { status, reason, drop: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const OPTIONS: &str = "OPTIONS sip:h SIP/2.0\r\n\
+        Via: SIP/2.0/UDP h;branch=z9hG4bKa\r\n\
+        From: <sip:a@h>;tag=1\r\n\
+        To: <sip:b@h>\r\n\
+        Call-ID: c\r\n\
+        CSeq: 1 OPTIONS\r\n\
+        Max-Forwards: 70\r\n\
+        Contact: <sip:a@h>\r\n\
+        Content-Length: 0\r\n\r\n";
+
+    fn judge(text: impl Into<Bytes>) -> Result<(), (u16, bool)> {
+        let verdict = Message::parse(text.into()).unwrap().judge();
+        verdict.map_err(|r| (r.status, r.drop))
+    }
+
+    #[test]
+    fn a_plain_request_passes() {
+        assert_eq!(judge(OPTIONS), Ok(()));
+    }
+
+    #[test]
+    fn each_mandatory_header_is_missed() {
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            let text = OPTIONS.replace(&format!("{name}: "), "X: ");
+            assert_eq!(judge(text), Err((400, false)), "{name}");
+        }
+        assert_eq!(judge(OPTIONS.replace("Max-Forwards", "X")), Ok(()), "RFC 2543 had none");
+    }
+
+    #[test]
+    fn each_broken_part_is_a_bad_request() {
+        for (right, wrong) in [
+            ("OPTIONS sip:h SIP", "OPTIONS  sip:h SIP"),
+            ("sip:h SIP/2.0\r", "sip:h SIP/2.0 \r"),
+            ("OPTIONS sip:h ", "OPTIONS <sip:h> "),
+            ("OPTIONS sip:h ", "OPTIONS sip:h;\tlr "),
+            ("OPTIONS sip:h ", "OPTIONS h "),
+            ("OPTIONS sip:h ", "OPTIONS sip:h?Subject=x "),
+            ("OPTIONS sip:h", "OPTI(NS sip:h"),
+            ("1 OPTIONS", "1 INVITE"),
+            ("1 OPTIONS", "2147483648 OPTIONS"),
+            ("1 OPTIONS", "x OPTIONS"),
+            ("1 OPTIONS", "-1 OPTIONS"),
+            ("1 OPTIONS", "1"),
+            ("70", "256"),
+            ("70", "7x"),
+            ("70", "70\r\nMax-Forwards: 70"),
+            ("Length: 0", "Length: 1"),
+            ("Length: 0", "Length: -1"),
+            ("Length: 0", "Length: 0\r\nl: 0"),
+            ("To: <sip:b@h>", "To: \"b <sip:b@h>"),
+            ("To: <sip:b@h>", "To: *"),
+            ("To: <sip:b@h>", "To: <sip:b@h>, <sip:c@h>"),
+            ("From: <", "From: A, B <"),
+            ("Contact: <sip:a@h>", "Contact: <sip:a@h>, <sip:"),
+            ("Contact: <sip:a@h>", "Contact: "),
+            ("UDP h;", "UDP h;;"),
+            ("Call-ID: c", "Call-ID: c d"),
+            ("Contact:", "no colon\r\nContact:"),
+            ("Contact:", "X Y: z\r\nContact:"),
+            ("Contact:", "X: a\rb\r\nContact:"),
+            ("Contact:", "X: a\r\n b\rc\r\nContact:"),
+            ("\r\n\r\n", "\r\n"),
+        ] {
+            let text = OPTIONS.replacen(right, wrong, 1);
+            let expected = if wrong == "Contact: " { Ok(()) } else { Err((400, false)) };
+            assert_eq!(judge(text), expected, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn another_version_and_another_scheme_have_answers_of_their_own() {
+        assert_eq!(judge(OPTIONS.replace("sip:h SIP/2.0", "sip:h SIP/7.0")), Err((505, false)));
+        assert_eq!(judge(OPTIONS.replace("OPTIONS sip:h", "OPTIONS x.y:z")), Err((416, false)));
+        assert_eq!(judge(OPTIONS.replace("OPTIONS sip:h", "OPTIONS tel:+78121234567")), Ok(()));
+    }
+
+    #[test]
+    fn nobody_answers_an_ack_or_a_response() {
+        let ack = OPTIONS.replace("OPTIONS", "ACK").replace("70", "x");
+        assert_eq!(judge(ack), Err((400, true)));
+        let response = OPTIONS.replace("OPTIONS sip:h SIP/2.0", "SIP/2.0 200 OK");
+        assert_eq!(judge(response.clone()), Ok(()));
+        assert_eq!(judge(response.replace("200", "700")), Err((400, true)));
+        assert_eq!(judge(response.replace("200", "99")), Err((400, true)));
+    }
+
+    #[test]
+    fn a_response_is_not_sent_on_to_a_crowd() {
+        let response = OPTIONS.replace("OPTIONS sip:h SIP/2.0", "SIP/2.0 200 OK");
+        for host in ["255.255.255.255", "224.0.1.75", "[ff02::1]", "0.0.0.0"] {
+            let via = format!("Via: SIP/2.0/UDP {host}\r\nFrom");
+            assert_eq!(judge(response.replacen("From", &via, 1)), Err((400, true)), "{host}");
+        }
+        assert_eq!(
+            judge(response.replacen("From", "Via: SIP/2.0/UDP 192.0.2.1\r\nFrom", 1)),
+            Ok(())
+        );
+    }
 }

@@ -27,18 +27,33 @@ pub(super) struct Span {
     pub is_aside: bool,
 }
 
-/// One header line.
+/// One header line: 24 bytes, so that a usual message's index is some half a kilobyte.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
-    pub id: Option<Header>,
-    /// One physical line or several, ended by CRLF, that can be sent on as it is.
-    pub is_tidy: bool,
-    pub name: Span,
-    pub value: Span,
     /// First byte of the line in the message.
     pub start: u32,
     /// Behind its line end.
     pub end: u32,
+    /// The name begins at `start`.
+    name_len: u32,
+    value_at: u32,
+    value_len: u32,
+    pub id: Option<Header>,
+    /// One physical line or several, ended by CRLF, that can be sent on as it is.
+    pub is_tidy: bool,
+    value_is_aside: bool,
+}
+
+impl Line {
+    /// As written.
+    pub fn name(&self) -> Span {
+        Span { at: self.start, len: self.name_len, is_aside: false }
+    }
+
+    /// Folds undone, spaces around it gone.
+    pub fn value(&self) -> Span {
+        Span { at: self.value_at, len: self.value_len, is_aside: self.value_is_aside }
+    }
 }
 
 /// What the first line says.
@@ -150,9 +165,9 @@ impl<'a> Lexer<'a> {
         let content = &bytes[start..end];
         let colon = memchr::memchr(b':', &bytes[start..first.end]);
         let name_end = colon.unwrap_or(first.end - start);
-        let name = trimmed(content, 0, name_end);
-        let id = Header::from_bytes(&content[name.0..name.1]);
-        if colon.is_none() || name.0 != 0 || (id.is_none() && !is_token(&content[name.0..name.1])) {
+        let (_, name_len) = trimmed(content, 0, name_end);
+        let id = Header::from_bytes(&content[..name_len]);
+        if colon.is_none() || (id.is_none() && !is_token(&content[..name_len])) {
             self.blame(Fault::HeaderLine);
         }
         let value = trimmed(content, colon.map_or(content.len(), |c| c + 1), content.len());
@@ -160,10 +175,17 @@ impl<'a> Lexer<'a> {
             is_tidy = false;
             self.blame(Fault::StrayReturn);
         }
-        let name = self.span(start + name.0, start + name.1, false);
         let value = self.span(start + value.0, start + value.1, is_folded);
-        let (start, end) = (place(start), place(next));
-        self.index.lines.push(Line { id, is_tidy, name, value, start, end });
+        self.index.lines.push(Line {
+            start: place(start),
+            end: place(next),
+            name_len: place(name_len),
+            value_at: value.at,
+            value_len: value.len,
+            id,
+            is_tidy,
+            value_is_aside: value.is_aside,
+        });
         next
     }
 
@@ -181,7 +203,7 @@ impl<'a> Lexer<'a> {
         else {
             return;
         };
-        let value = self.text(line.value);
+        let value = self.text(line.value());
         let is_number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
         match value.parse::<u64>() {
             Ok(length) if is_number && length <= u64::from(available) => {
@@ -196,7 +218,7 @@ impl<'a> Lexer<'a> {
         let Some(line) = self.index.lines.iter().find(|l| l.id == Some(Header::CSeq)) else {
             return;
         };
-        let mut words = self.text(line.value).split([' ', '\t']).filter(|w| !w.is_empty());
+        let mut words = self.text(line.value()).split([' ', '\t']).filter(|w| !w.is_empty());
         let (Some(number), Some(method), None) = (words.next(), words.next(), words.next()) else {
             return;
         };

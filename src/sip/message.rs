@@ -8,9 +8,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::builder::Builder;
 use super::fault::{Fault, ParseError};
 use super::header::Header;
 use super::lexer::{self, Index, Line, Span, Start};
@@ -18,6 +17,9 @@ use super::list::split_values;
 use super::method::Method;
 use super::nameaddr::NameAddr;
 use super::via::Via;
+
+/// What `;received=…;rport=…` adds at most, spare bytes only.
+const RECEIVED_BYTES_MAX: usize = 64;
 
 /// A request or a response.
 #[derive(Clone)]
@@ -103,7 +105,7 @@ impl Message {
     /// The value of each line of that name, compact form included, in order.
     pub fn lines(&self, header: Header) -> impl Iterator<Item = &str> {
         let lines = self.0.index.lines.iter().filter(move |l| l.id == Some(header));
-        lines.map(|l| self.text(l.value))
+        lines.map(|l| self.text(l.value()))
     }
 
     /// Each value of each line: comma lists are split, quotes and angle brackets respected. Not for headers in
@@ -130,13 +132,13 @@ impl Message {
             return self.header(header);
         }
         let lines = self.0.index.lines.iter().filter(|l| l.id.is_none());
-        let mut lines = lines.filter(|l| self.text(l.name).eq_ignore_ascii_case(name));
-        lines.next().map(|l| self.text(l.value))
+        let mut lines = lines.filter(|l| self.text(l.name()).eq_ignore_ascii_case(name));
+        lines.next().map(|l| self.text(l.value()))
     }
 
     /// Name as written and value of every line, in order.
     pub fn all_lines(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.index.lines.iter().map(|l| (self.text(l.name), self.text(l.value)))
+        self.0.index.lines.iter().map(|l| (self.text(l.name()), self.text(l.value())))
     }
 
     /// Empty if there is none.
@@ -213,9 +215,21 @@ impl Message {
     /// §18.2.1, RFC 3581 §4). The same message if nothing changes.
     pub fn received_from(&self, source: SocketAddr) -> Message {
         let filled = self.top_via().and_then(|via| via.with_source(source));
-        let Some(filled) = filled else { return self.clone() };
-        let bytes = Builder::forward(self).set_first(Header::Via, filled).as_received();
-        Message::parse(bytes).unwrap_or_else(|_| self.clone())
+        let line = self.index_lines().iter().find(|l| l.id == Some(Header::Via));
+        let (Some(filled), Some(line)) = (filled, line) else { return self.clone() };
+        let raw = &self.0.raw;
+        let others = split_values(self.text(line.value())).skip(1);
+        let mut out = BytesMut::with_capacity(raw.len() + RECEIVED_BYTES_MAX);
+        out.put_slice(&raw[..line.start as usize]);
+        out.put_slice(b"Via: ");
+        out.put_slice(filled.as_bytes());
+        for other in others {
+            out.put_slice(b", ");
+            out.put_slice(other.as_bytes());
+        }
+        out.put_slice(b"\r\n");
+        out.put_slice(&raw[line.end as usize..]);
+        Message::parse(out.freeze()).unwrap_or_else(|_| self.clone())
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
@@ -243,5 +257,125 @@ impl fmt::Debug for Message {
             true => write!(f, "Message({} {} …)", self.method(), self.call_id()),
             false => write!(f, "Message({} {} {} …)", self.status(), self.method(), self.call_id()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Builder;
+
+    const INVITE: &str = "INVITE sip:bob@example.org;transport=tcp SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKa;rport, SIP/2.0/TCP 192.0.2.2\r\n\
+        f: \"Alice, A.\" <sip:alice@example.org>;tag=a1\r\n\
+        TO: <sip:bob@example.org>\r\n\
+        Call-ID: c1@h\r\n\
+        CSeq: 0007\r\n  INVITE\r\n\
+        Subject: one,\r\n\ttwo\r\n\
+        m: <sip:a@h>;q=0.5, \"b\" <sip:b@h>\r\n\
+        Supported: timer, replaces\r\n\
+        k: path\r\n\
+        Expires: 3600;x=y\r\n\
+        Xyzzy: 1\r\n\
+        Content-Type: application/SDP;charset=utf-8\r\n\
+        Content-Length: 3\r\n\r\nabcdef";
+
+    fn parse(text: impl Into<Bytes>) -> Message {
+        Message::parse(text.into()).unwrap()
+    }
+
+    #[test]
+    fn every_part_of_a_request() {
+        let m = parse(INVITE);
+        assert!(m.is_request() && *m.method() == Method::Invite);
+        assert_eq!((m.uri(), m.status(), m.reason()), ("sip:bob@example.org;transport=tcp", 0, ""));
+        assert_eq!(m.from().unwrap().display_decoded(), "Alice, A.");
+        assert_eq!((m.from_tag(), m.to_tag()), (Some("a1"), None));
+        assert_eq!((m.call_id(), m.cseq()), ("c1@h", Some((7, &Method::Invite))));
+        assert_eq!(m.header(Header::Subject), Some("one, two"), "a fold is one space");
+        assert_eq!(m.top_via().unwrap().port, Some(5070));
+        assert_eq!(m.values(Header::Via).count(), 2);
+        assert_eq!(m.contacts().map(|c| c.uri).collect::<Vec<_>>(), ["sip:a@h", "sip:b@h"]);
+        assert!(m.lists(Header::Supported, "PATH") && !m.lists(Header::Supported, "100rel"));
+        assert_eq!(m.unknown_options(Header::Supported, &["timer", "Path"]), ["replaces"]);
+        assert_eq!((m.number(Header::Expires), m.max_forwards()), (Some(3600), None));
+        assert_eq!((m.named("xyzzy"), m.named("from")), (Some("1"), m.header(Header::From)));
+        assert!(m.has_content("application/sdp") && !m.has_content("text/plain"));
+        assert_eq!(&m.body()[..], b"abc", "what is behind the body is not the message");
+        assert!(m.raw().ends_with(b"\r\n\r\nabc"));
+    }
+
+    #[test]
+    fn every_part_of_a_response() {
+        let m = parse("SIP/2.0 486 Busy  Here\r\nCSeq: 1 BYE\r\n\r\n");
+        assert!(!m.is_request());
+        assert_eq!((m.status(), m.reason(), m.method()), (486, "Busy  Here", &Method::Bye));
+        let none = parse("SIP/2.0 100 \r\n\r\n");
+        assert_eq!((none.status(), none.reason(), none.method().as_str()), (100, "", ""));
+        assert_eq!(parse("SIP/2.0 200\r\n\r\n").reason(), "");
+        assert_eq!(parse("SIP/2.0 4294967301 x\r\n\r\n").status(), 0);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_hide_the_rest() {
+        let mut bytes = b"OPTIONS sip:h SIP/2.0\r\nSubject: a\xffb\r\nCall-ID: c\r\n\r\n".to_vec();
+        assert_eq!(parse(bytes.clone()).header(Header::Subject), Some("a\u{fffd}b"));
+        assert_eq!(parse(bytes.clone()).call_id(), "c");
+        let forwarded = Builder::forward(&parse(bytes.clone())).finish();
+        bytes.truncate(bytes.len() - 2);
+        assert!(forwarded.starts_with(&bytes), "sent on as it came");
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for (text, error) in [
+            ("", ParseError::Empty),
+            ("\r\n\r\n", ParseError::Empty),
+            ("INVITE\r\n\r\n", ParseError::NotSip),
+            ("INVITE sip:a@h\r\n\r\n", ParseError::NotSip),
+            ("GET / HTTP/1.1\r\n\r\n", ParseError::NotSip),
+            ("SIP/2.0\r\n\r\n", ParseError::NotSip),
+        ] {
+            assert_eq!(Message::parse(Bytes::from(text)).err(), Some(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let lines = |n: usize| format!("OPTIONS sip:h SIP/2.0\r\n{}\r\n", "X: y\r\n".repeat(n));
+        assert_eq!(parse(lines(super::lexer::HEADERS_MAX)).all_lines().count(), 256);
+        let many = Message::parse(Bytes::from(lines(super::lexer::HEADERS_MAX + 1)));
+        assert_eq!(many.err(), Some(ParseError::TooManyHeaders));
+        let long = vec![b'x'; super::lexer::MESSAGE_BYTES_MAX + 1];
+        assert_eq!(Message::parse(Bytes::from(long)).err(), Some(ParseError::TooLong));
+    }
+
+    #[test]
+    fn where_it_came_from_is_written_into_the_top_via_only() {
+        let source: SocketAddr = "198.51.100.9:33000".parse().unwrap();
+        let m = parse(INVITE).received_from(source);
+        let via = m.top_via().unwrap();
+        assert_eq!(via.response_addr(), Some(source));
+        assert_eq!(via.branch(), Some("z9hG4bKa"));
+        assert_eq!(m.values(Header::Via).nth(1), Some("SIP/2.0/TCP 192.0.2.2"));
+        assert_eq!((m.call_id(), &m.body()[..]), ("c1@h", &b"abc"[..]));
+        assert_eq!(m.received_from(source).raw(), m.raw(), "filled in once");
+        let plain = parse(INVITE.replace(";rport", ""));
+        let near: SocketAddr = "192.0.2.1:33000".parse().unwrap();
+        assert_eq!(plain.received_from(near).raw(), plain.raw(), "nothing to add");
+    }
+
+    #[test]
+    fn a_fault_survives_the_source_being_written() {
+        let source: SocketAddr = "198.51.100.9:33000".parse().unwrap();
+        let twice = parse(INVITE.replace("Xyzzy: 1", "l: 5"));
+        assert!(twice.judge().is_err());
+        assert!(twice.received_from(source).judge().is_err());
+    }
+
+    #[test]
+    fn people_do_not_show_in_logs() {
+        let shown = format!("{:?}", parse(INVITE));
+        assert!(!shown.contains("alice") && !shown.contains("bob"), "{shown}");
     }
 }

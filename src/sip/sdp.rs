@@ -231,3 +231,91 @@ impl Iterator for Lines<'_> {
         Some(start..end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=alice 29739 7272939 IN IP4 192.0.2.3\r\ns=-\r\n\
+                         c=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 49217 RTP/AVP 0 12\r\n\
+                         m=video 3227/2 RTP/AVP 31\r\nc=IN IP6 2001:db8::1\r\na=inactive\r\n";
+
+    fn with(attribute: &str) -> String {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+             m=audio 8000 RTP/AVP 0\r\n{attribute}\r\n"
+        )
+    }
+
+    #[test]
+    fn origin_media_and_addresses() {
+        let sdp = Sdp::parse(OFFER.as_bytes()).unwrap();
+        assert_eq!(sdp.origin().username, "alice");
+        assert_eq!((sdp.origin().session_id, sdp.origin().version), ("29739", "7272939"));
+        assert_eq!(sdp.origin().address, "IN IP4 192.0.2.3");
+        assert_eq!(sdp.media().len(), 2);
+        assert_eq!(sdp.media()[1].protocol, "RTP/AVP");
+        let addresses: Vec<_> = sdp.addresses().map(|(ip, port)| (ip.to_string(), port)).collect();
+        assert_eq!(addresses, [("192.0.2.4".to_owned(), 49217), ("2001:db8::1".to_owned(), 3227)]);
+        assert_eq!(sdp.direction(), Direction::SendRecv);
+        assert!(!sdp.is_hold());
+    }
+
+    #[test]
+    fn our_origin_changes_nothing_else() {
+        let sdp = Sdp::parse(OFFER.as_bytes()).unwrap();
+        let ours = String::from_utf8(sdp.with_origin(77, 3)).unwrap();
+        assert_eq!(ours, OFFER.replace("29739 7272939", "77 3"));
+        assert!(sdp.says_the_same(&Sdp::parse(ours.as_bytes()).unwrap()));
+        assert!(!sdp.says_the_same(&Sdp::parse(with("").as_bytes()).unwrap()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_and_bare_line_feeds_pass() {
+        let mut bytes = b"v=0\no=- 1 2 IN IP4 h\ns=".to_vec();
+        bytes.extend_from_slice(&[0xff, 0xfe, 0]);
+        bytes.extend_from_slice(b"\nm=audio 8000 RTP/AVP 0");
+        let ours = Sdp::parse(&bytes).unwrap().with_origin(9, 9);
+        let mut right = b"v=0\no=- 9 9 IN IP4 h\ns=".to_vec();
+        right.extend_from_slice(&[0xff, 0xfe, 0]);
+        right.extend_from_slice(b"\nm=audio 8000 RTP/AVP 0");
+        assert_eq!(ours, right);
+    }
+
+    #[test]
+    fn hold_in_its_three_ways() {
+        for attribute in ["a=sendonly", "a=inactive", "c=IN IP4 0.0.0.0"] {
+            assert!(Sdp::parse(with(attribute).as_bytes()).unwrap().is_hold(), "{attribute}");
+        }
+        for attribute in ["a=sendrecv", "a=recvonly", "a=rtpmap:0 PCMU/8000"] {
+            assert!(!Sdp::parse(with(attribute).as_bytes()).unwrap().is_hold(), "{attribute}");
+        }
+    }
+
+    #[test]
+    fn a_sections_own_direction_beats_the_sessions() {
+        let text = with("a=sendrecv").replace("t=0 0\r\n", "t=0 0\r\na=inactive\r\n");
+        assert_eq!(Sdp::parse(text.as_bytes()).unwrap().direction(), Direction::SendRecv);
+        let text = with("a=x").replace("t=0 0\r\n", "t=0 0\r\na=inactive\r\n");
+        assert_eq!(Sdp::parse(text.as_bytes()).unwrap().direction(), Direction::Inactive);
+    }
+
+    #[test]
+    fn refused_media_counts_for_nothing() {
+        let text = with("a=inactive").replace("8000", "0");
+        let sdp = Sdp::parse(text.as_bytes()).unwrap();
+        assert!(!sdp.is_hold());
+        assert_eq!(sdp.addresses().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_session_is_not_read() {
+        for text in ["", "v=1\r\n", "v=0\r\n", "v=0\r\no=x\r\n", "v=0\r\no=- x 1 IN IP4 h\r\n"] {
+            assert!(Sdp::parse(text.as_bytes()).is_none(), "{text}");
+        }
+        let bad_port = with("").replace("8000", "80000");
+        assert!(Sdp::parse(bad_port.as_bytes()).is_none());
+        let long = format!("{}{}", with(""), "a=x\r\n".repeat(LINES_MAX));
+        assert!(Sdp::parse(long.as_bytes()).is_none());
+    }
+}

@@ -4,6 +4,7 @@ pub mod acd;
 pub mod call;
 #[cfg(feature = "shell")]
 pub mod config;
+pub mod dialog;
 pub mod domain;
 pub mod meters;
 pub mod policy;

@@ -22,6 +22,8 @@ pub use ids::{
     AgentId, CallKey, ClientId, DepartmentId, PersonId, QueueId, Role, ShardId, TrunkId,
 };
 pub use number::{Number, NumberFormat};
+#[cfg(test)]
+pub(crate) use settings::tests::example as example_settings;
 pub use settings::{
     Credentials, EndStatuses, Limits, Listener, LockAfter, Settings, StarCodes, Timers, Trunk,
     TrunkAddress, TrunkIdentity, TrunkTarget,

@@ -1,0 +1,214 @@
+//! The authenticator against a client that uses the same digest as the demo's phones.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::domain::{Credentials, Moment};
+use crate::registrar::{Authenticator, NONCE_LIFETIME, NonceWindow, Verdict};
+use crate::sip::digest::{Algorithm, Asked, Challenge, Login, ha1};
+
+const REALM: &str = "example.org";
+
+/// Remembers everything.
+#[derive(Default)]
+struct Window(RefCell<BTreeSet<(u64, u32)>>);
+
+impl NonceWindow for Window {
+    fn first_use(&self, nonce: u64, count: u32, _: Moment, _: Moment) -> bool {
+        self.0.borrow_mut().insert((nonce, count))
+    }
+}
+
+struct Gate {
+    authenticator: Authenticator,
+    window: Window,
+    now: Moment,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let authenticator = Authenticator::new(REALM, &[1; 32], [2; 32]);
+        Self { authenticator, window: Window::default(), now: Moment::from_millis(1_000) }
+    }
+
+    fn challenges(&mut self, proxy: bool, stale: bool) -> Vec<String> {
+        let request = ask("");
+        let reply = self.authenticator.challenge(self.now, &request, proxy, stale, "t");
+        let reply = Message::parse(reply.finish()).unwrap();
+        let (status, header) =
+            if proxy { (407, Header::ProxyAuthenticate) } else { (401, Header::WwwAuthenticate) };
+        assert_eq!((reply.status(), reply.to_tag()), (status, Some("t")));
+        reply.lines(header).map(str::to_owned).collect()
+    }
+
+    fn check(&self, lines: &str, proxy: bool) -> Verdict {
+        let lookup = |user: &str| (user == "anna").then(anna);
+        self.authenticator.check(self.now, &ask(lines), proxy, &lookup, &self.window)
+    }
+
+    fn answer(&self, challenge: &str, user: &str, password: &str, count: u32) -> Verdict {
+        self.check(
+            &format!("Authorization: {}\r\n", answer(challenge, user, password, count)),
+            false,
+        )
+    }
+}
+
+fn anna() -> Credentials {
+    let ha1 = |algorithm| Arc::from(ha1(algorithm, "anna", REALM, "secret"));
+    Credentials {
+        user: Arc::from("anna"),
+        ha1_md5: ha1(Algorithm::Md5),
+        ha1_sha256: ha1(Algorithm::Sha256),
+    }
+}
+
+fn ask(lines: &str) -> Message {
+    parse(&format!(
+        "MESSAGE sip:boris@example.org SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\
+         From: <sip:anna@example.org>;tag=f\r\nTo: <sip:boris@example.org>\r\n\
+         Call-ID: c\r\nCSeq: 1 MESSAGE\r\n{lines}Content-Length: 2\r\n\r\nhi"
+    ))
+}
+
+fn answer(challenge: &str, user: &str, password: &str, count: u32) -> String {
+    let request = ask("");
+    let asked = Asked {
+        method: request.method(),
+        uri: "sip:boris@example.org",
+        body: b"hi",
+        cnonce: "abc",
+        count,
+    };
+    Challenge::parse(challenge).unwrap().answer(&Login { user, password }, &asked)
+}
+
+fn ok() -> Verdict {
+    Verdict::Ok { user: Arc::from("anna") }
+}
+
+#[test]
+fn both_hashes_are_offered_the_stronger_first_and_both_are_taken() {
+    let mut gate = Gate::new();
+    for proxy in [false, true] {
+        let challenges = gate.challenges(proxy, false);
+        let read: Vec<_> = challenges.iter().map(|c| Challenge::parse(c).unwrap()).collect();
+        assert_eq!(
+            read.iter().map(|c| c.algorithm).collect::<Vec<_>>(),
+            [Algorithm::Sha256, Algorithm::Md5]
+        );
+        assert!(read.iter().all(|c| c.realm == REALM && !c.stale && c.qop.len() == 1));
+        let header = if proxy { "Proxy-Authorization" } else { "Authorization" };
+        for (count, challenge) in (1..).zip(&challenges) {
+            let line = format!("{header}: {}\r\n", answer(challenge, "anna", "secret", count));
+            assert_eq!(gate.check(&line, proxy), ok());
+            assert_eq!(gate.check(&line, !proxy), Verdict::Challenge { stale: false });
+        }
+    }
+}
+
+#[test]
+fn without_credentials_for_our_realm_the_request_is_challenged() {
+    let mut gate = Gate::new();
+    let ours = gate.challenges(false, false).remove(0);
+    let theirs = ours.replace("realm=\"example.org\"", "realm=\"example.com\"");
+    let strange = answer(&ours, "anna", "secret", 1).replace("SHA-256", "SHA-512-256");
+    for line in [
+        "".to_owned(),
+        "Authorization: Basic YW5uYTpzZWNyZXQ=\r\n".to_owned(),
+        "Authorization: Digest username=\"anna\"\r\n".to_owned(),
+        format!("Authorization: {}\r\n", answer(&theirs, "anna", "secret", 1)),
+        format!("Authorization: {strange}\r\n"),
+    ] {
+        assert_eq!(gate.check(&line, false), Verdict::Challenge { stale: false }, "{line}");
+    }
+    // Credentials for others may stand before ours.
+    let lines = format!(
+        "Authorization: {}\r\nAuthorization: {}\r\n",
+        answer(&theirs, "anna", "secret", 1),
+        answer(&ours, "anna", "secret", 1)
+    );
+    assert_eq!(gate.check(&lines, false), ok());
+}
+
+#[test]
+fn known_and_unknown_users_get_the_same_answer() {
+    let mut gate = Gate::new();
+    for challenge in gate.challenges(false, false) {
+        assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::Forbidden);
+        assert_eq!(gate.answer(&challenge, "nobody", "secret", 1), Verdict::Forbidden);
+        assert_eq!(gate.answer(&challenge, "", "", 1), Verdict::Forbidden);
+    }
+    assert!(gate.window.0.borrow().is_empty(), "a wrong answer uses up no count");
+}
+
+#[test]
+fn a_count_is_good_once() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 2), ok());
+}
+
+#[test]
+fn without_qop_a_nonce_is_good_once() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(1).replace(", qop=\"auth\"", "");
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
+}
+
+#[test]
+fn an_old_nonce_is_stale_for_who_knows_the_password_only() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    gate.now = gate.now + NONCE_LIFETIME;
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
+    assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::Forbidden);
+    let fresh = gate.challenges(false, true).remove(0);
+    assert!(Challenge::parse(&fresh).unwrap().stale);
+    assert_eq!(gate.answer(&fresh, "anna", "secret", 1), ok());
+}
+
+#[test]
+fn a_nonce_that_is_not_ours_is_stale_and_another_shards_is_ours() {
+    let mut gate = Gate::new();
+    let mut other = Gate::new();
+    other.authenticator = Authenticator::new(REALM, &[1; 32], [3; 32]);
+    let challenge = other.challenges(false, false).remove(0);
+    assert_ne!(challenge, gate.challenges(false, false).remove(0));
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
+    other.authenticator = Authenticator::new(REALM, &[9; 32], [3; 32]);
+    let challenge = other.challenges(false, false).remove(0);
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
+}
+
+#[test]
+fn a_response_for_another_method_or_with_a_broken_count_is_worth_nothing() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    let right = answer(&challenge, "anna", "secret", 1);
+    for wrong in [
+        right.replace("nc=00000001", "nc=1"),
+        right.replace("nc=00000001", "nc=0000000z"),
+        right.replace("qop=auth", "qop=auth-conf"),
+        right.replace("uri=\"sip:boris@", "uri=\"sip:clara@"),
+        right.replace("cnonce=\"abc\"", "cnonce=\"abd\""),
+    ] {
+        let line = format!("Authorization: {wrong}\r\n");
+        assert_eq!(gate.check(&line, false), Verdict::Forbidden, "{wrong}");
+    }
+    assert_eq!(gate.check(&format!("Authorization: {right}\r\n"), false), ok());
+}
+
+#[test]
+fn many_lines_of_credentials_are_not_all_looked_at() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    let other = answer(&challenge.replace("example.org", "x"), "anna", "secret", 1);
+    let mut lines = format!("Authorization: {other}\r\n").repeat(8);
+    lines += &format!("Authorization: {}\r\n", answer(&challenge, "anna", "secret", 1));
+    assert_eq!(gate.check(&lines, false), Verdict::Challenge { stale: false });
+}

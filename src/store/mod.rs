@@ -14,12 +14,10 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod callbacks;
-mod clients;
 mod db;
 mod error;
 mod follow;
 mod following;
-pub mod import;
 mod index;
 pub mod journal;
 mod migrate;
@@ -30,7 +28,6 @@ mod rows;
 mod schema;
 mod spelling;
 
-pub use clients::{ClientCard, NewClient, SharedNumber};
 pub use db::{Actor, AuditRow, ClientsDb};
 pub use error::StoreError;
 pub use follow::{FOLLOW_EVERY, FollowOptions, Followed, Follower, INDEX_STALE_MAX, OnDirectory};

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientRef, Event};
+use super::{Event, Identified, Promise};
+use crate::call::AgentNote;
 use crate::domain::{
-    CallKey, Client, Directory, Flow, Moment, Number, PersonId, Settings, ShardId, TrunkId,
+    AgentId, CallKey, Directory, Flow, Moment, Number, PersonId, Settings, ShardId, TrunkId,
     WallOffset,
 };
-use crate::policy::{IndexState, Policy};
+use crate::policy::Policy;
 use crate::sip::Message;
 
 /// One thing that happened outside.
@@ -129,34 +130,6 @@ pub struct Refusal {
     pub error: Arc<str>,
 }
 
-/// Who is calling, as the client index knows it (clause A1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identified {
-    /// Clause A1's choice; `None` if nobody, or nobody could be asked.
-    pub client: Option<Arc<Client>>,
-    /// Other clients with this number.
-    pub others: Vec<Arc<Client>>,
-    /// How the index answered.
-    pub index: IndexState,
-}
-
-/// A callback that was promised to a caller.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
-    /// The call in which it was promised.
-    pub call: CallKey,
-    /// Whom to call back; `None` if the number was withheld.
-    pub number: Option<Number>,
-    /// Who is the client.
-    pub client: Option<ClientRef>,
-    /// Who must do it.
-    pub owner: Option<PersonId>,
-    /// Why nobody answered.
-    pub why: Arc<str>,
-    /// When it was promised.
-    pub at: Timestamp,
-}
-
 /// What an admin or a supervisor may ask of a running switch. As JSON: `{"command":"pause", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -259,5 +232,12 @@ pub enum Mail {
     Bindings {
         /// User part of the address of record.
         aor: Arc<str>,
+    },
+    /// A call's news for the home switch of an agent.
+    Agent {
+        /// Whose.
+        agent: AgentId,
+        /// What.
+        note: AgentNote,
     },
 }

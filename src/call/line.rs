@@ -1,0 +1,179 @@
+//! The steps of a plan (clause C7): gone, busy, no answer and refused; steps add up.
+
+use std::sync::Arc;
+
+use crate::acd::Assignment;
+use crate::domain::CallKey;
+use crate::policy::Step;
+
+use super::presence::gone;
+use super::state::{Call, Phase};
+use super::{Calls, Env, What};
+
+impl Calls {
+    /// Agents that the desk has given to calls of ours.
+    pub fn assignments(&mut self, env: &mut Env<'_>) {
+        while let Some(assignment) = env.desk.poll() {
+            let Assignment { call, agent, token, queue } = assignment;
+            if !self.calls.contains_key(&call) {
+                // Cannot be: a call leaves the desk when it ends. The agent is not to suffer for it.
+                env.desk.release(env.now, token, crate::acd::After::Free);
+                continue;
+            }
+            self.with(call, |calls, call| {
+                let step = call.line.step_of(queue);
+                calls.offer_to_agent(env, call, agent, token, step);
+            });
+        }
+    }
+
+    /// Somebody went (or came): steps whose last person is gone end at once.
+    pub fn presence_changed(&mut self, env: &mut Env<'_>) {
+        let epoch = env.board.presence_epoch();
+        if std::mem::replace(&mut self.presence_epoch, epoch) == epoch {
+            return;
+        }
+        let waiting: Vec<CallKey> = self
+            .calls
+            .values()
+            .filter(|c| c.phase == Phase::Waiting && c.offer.is_none())
+            .map(|c| c.key)
+            .collect();
+        for key in waiting {
+            self.with(key, |calls, call| calls.recheck(env, call));
+        }
+    }
+
+    /// Goes on to the next step if nobody is left for whom the caller could wait here.
+    pub(super) fn recheck(&mut self, env: &mut Env<'_>, call: &mut Call) {
+        if call.phase != Phase::Waiting || call.offer.is_some() {
+            return;
+        }
+        if call.line.exhausted {
+            return self.plan_over(env, call, "the plan was over while a phone rang");
+        }
+        let step = call.line.step.and_then(|s| call.plan_step(s));
+        if let Some(why) = step.and_then(|s| nobody_left(env, call, s)) {
+            self.next_step(env, call, &why);
+        }
+    }
+
+    /// The next step with anybody in it begins; after the last one the plan is over.
+    pub(super) fn next_step(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
+        let mut why: Arc<str> = why.into();
+        loop {
+            let next = call.line.step.map_or(0, |s| s + 1);
+            call.line.step = Some(next);
+            call.line.ends = None;
+            let Some(step) = call.plan_step(next).cloned() else {
+                return self.plan_over(env, call, &why);
+            };
+            env.event(What::StepBegan {
+                call: call.key,
+                step: next as u16,
+                to: step.to.clone(),
+                clause: step.clause.clone(),
+                why: why.clone(),
+            });
+            why = match self.stand_in_line(env, call, next, &step) {
+                Ok(()) => return,
+                Err(skipped) => skipped,
+            };
+        }
+    }
+
+    fn stand_in_line(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        index: usize,
+        step: &Step,
+    ) -> Result<(), Arc<str>> {
+        if let Some(nobody) = nobody_left(env, call, step) {
+            return Err(nobody);
+        }
+        if step.only {
+            for (queue, _) in std::mem::take(&mut call.line.queues) {
+                env.desk.remove(call.key, queue);
+            }
+        }
+        let mut stands = false;
+        for queue in &step.queues {
+            let known = call.line.queues.iter().any(|(q, _)| q == queue);
+            let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
+            if known || env.desk.enter(env.now, call.key, credit, &[*queue]).is_ok() {
+                call.line.queues.push((*queue, index));
+                stands = true;
+            }
+        }
+        if !stands {
+            call.line.overflowed = true;
+            return Err(format!("{}: the queue is full", step.to).into());
+        }
+        call.line.ends = Some(env.now + step.wait);
+        Ok(())
+    }
+
+    /// Nobody answered: the ending, unless a phone still rings (its ring is never cut).
+    fn plan_over(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
+        call.line.ends = None;
+        if call.offer.is_some() {
+            call.line.exhausted = true;
+            return;
+        }
+        self.end_of_plan(env, call, why);
+    }
+
+    pub(super) fn call_due(&mut self, env: &mut Env<'_>, key: CallKey) {
+        self.with(key, |calls, call| {
+            if call.ends_at <= env.now {
+                return calls.too_long(env, call);
+            }
+            if call.phase == Phase::Identifying && call.identify_by <= env.now {
+                calls.decide(env, call, super::Found::unavailable("no answer in time"));
+            }
+            if !call.ended && matches!(call.phase, Phase::Identifying | Phase::Waiting) {
+                calls.waiting_due(env, call);
+            }
+            if !call.ended {
+                calls.legs_due(env, call);
+            }
+        });
+    }
+
+    fn waiting_due(&mut self, env: &mut Env<'_>, call: &mut Call) {
+        if call.provisional_at <= env.now {
+            self.keep_waiting(env, call);
+        }
+        if call.answer_by <= env.now {
+            call.answer_by = crate::domain::Moment::NEVER;
+            call.line.step = call.decision.as_ref().map(|d| d.plan.steps.len());
+            return self.plan_over(env, call, "the trunk would give up: answer_within");
+        }
+        if call.line.ends.is_some_and(|ends| ends <= env.now) {
+            self.next_step(env, call, "nobody became free within `wait`");
+        }
+    }
+}
+
+/// Why nobody of a step is worth waiting for; `None` if somebody is free or busy.
+fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc<str>> {
+    if step.people.is_empty() {
+        let note = step.note.as_deref().unwrap_or("nobody");
+        return Some(format!("{}: {note}", step.to).into());
+    }
+    let mut reasons = Vec::new();
+    for candidate in &step.people {
+        let why = if candidate.closed {
+            "department closed"
+        } else if let Some(why) = gone(&env.board.presence(candidate.agent)) {
+            why
+        } else if call.line.turned_away.contains(&candidate.agent) {
+            "did not take this call"
+        } else {
+            return None;
+        };
+        reasons.push(format!("{} {why}", candidate.person));
+    }
+    Some(format!("{}: {}", step.to, reasons.join(", ")).into())
+}

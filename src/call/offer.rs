@@ -1,0 +1,420 @@
+//! An offer: all phones of one person ring for one call, until one answers, all have said no, or
+//! `ring` is over.
+//!
+//! ```text
+//! Ringing ──2xx──► Won ─────────────────────────────┐
+//!    │ all final / ring over / caller gone          │ every fork final, or CLOSING_MAX
+//!    └──► Closing (CANCELs out) ────────────────────┴──► gone; the agent is released
+//! ```
+//! The agent stays taken while a phone of theirs may still ring (I2): the call goes back to its
+//! place in line at once, the agent is free when the last phone has confirmed.
+
+use std::time::Duration;
+
+use crate::acd::{After, Flags, Token};
+use crate::domain::{AgentId, CallKey, Moment};
+use crate::sip::Message;
+
+use super::fork::{Fork, Target, silent_at};
+use super::leg::Seat;
+use super::state::Call;
+use super::{AgentNote, Calls, ClientUse, Env, OfferResult, Timed, What};
+
+/// How long a cancelled phone may take to confirm before its owner is free all the same.
+const CLOSING_MAX: Duration = Duration::from_secs(4);
+
+/// The winner tells the other phones why they stop ringing (RFC 3326).
+pub const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Where an offer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferState {
+    /// Phones ring.
+    Ringing,
+    /// One answered, or nobody will; the rest has to confirm CANCEL by then.
+    Closing(Moment),
+}
+
+/// What rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person given by a queue.
+    Distributed {
+        /// Which step's queue.
+        step: usize,
+    },
+    /// One of our people called somebody directly; the answer is theirs to hear.
+    Direct,
+}
+
+/// An offer.
+#[derive(Debug)]
+pub struct Offer {
+    /// Its key within the shard.
+    pub id: u64,
+    /// For which call.
+    pub call: CallKey,
+    /// The call's count of offers.
+    pub number: u32,
+    /// Whose phones; absent for a trunk.
+    pub seat: Option<Seat>,
+    /// Why it rings.
+    pub kind: Kind,
+    /// All INVITEs.
+    pub forks: Vec<Fork>,
+    /// Where it stands.
+    pub state: OfferState,
+    /// A phone's 2xx was taken: the call answers for the agent now.
+    pub won: bool,
+    /// When `ring` is over.
+    pub ring_until: Moment,
+    /// When a phone that has said nothing is unreachable.
+    pub silent_at: Moment,
+    /// The last body-bearing final, for a direct call.
+    pub best: Option<Message>,
+    /// The deadline under which it stands in the table of timers.
+    pub scheduled: Moment,
+}
+
+impl Offer {
+    fn deadline(&self) -> Moment {
+        match self.state {
+            OfferState::Ringing => self.ring_until.min(self.silent_at),
+            OfferState::Closing(until) => until,
+        }
+    }
+
+    /// A phone rang.
+    pub fn rang(&self) -> bool {
+        self.forks.iter().any(|f| f.rang)
+    }
+}
+
+impl Calls {
+    /// The desk gave `agent` to `call`: ring every phone of theirs.
+    pub(super) fn offer_to_agent(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        agent: AgentId,
+        token: Token,
+        step: usize,
+    ) {
+        let domain = env.domain();
+        let user = env.directory.person(agent).and_then(|p| p.sip_user.clone());
+        let bindings = user.map(|user| env.location.bindings(&user)).unwrap_or_default();
+        let targets = bindings.iter().map(|b| Target::binding(b, &domain)).collect();
+        let from = self.shown_caller(env, call);
+        let ring = call.plan_step(step).map_or(Duration::from_secs(20), |s| s.ring);
+        let seat = Seat { agent, token: Some(token) };
+        let kind = Kind::Distributed { step };
+        self.start_offer(env, call, Some(seat), kind, targets, &from, env.now + ring);
+    }
+
+    /// The From value that our people's phones show.
+    pub(super) fn shown_caller(&self, env: &Env<'_>, call: &Call) -> String {
+        let number = call.caller.number.as_ref();
+        let uri = super::arrive::shown_uri(number, &call.caller.raw, &env.domain());
+        match call.decision.as_ref().map(|d| &d.plan.display) {
+            Some(display) if !display.is_empty() => format!("{} <{uri}>", quoted(display)),
+            _ => format!("<{uri}>"),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an offer is all of these")]
+    pub(super) fn start_offer(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        seat: Option<Seat>,
+        kind: Kind,
+        targets: Vec<Target>,
+        from: &str,
+        ring_until: Moment,
+    ) {
+        call.offers += 1;
+        self.offer_count += 1;
+        let id = self.offer_count;
+        if let Some(person) = seat.and_then(|s| env.person(s.agent)) {
+            self.record_offer(env, call, person, kind, targets.len());
+        }
+        let mut forks = Vec::with_capacity(targets.len());
+        for target in targets {
+            let (fork, sent) = Fork::send(env, call, target, from);
+            if let Some(tx) = sent {
+                self.clients.insert(tx, super::fork::use_of(id, forks.len()));
+            }
+            forks.push(fork);
+        }
+        call.offer = Some(id);
+        let offer = Offer {
+            id,
+            call: call.key,
+            number: call.offers,
+            seat,
+            kind,
+            forks,
+            state: OfferState::Ringing,
+            won: false,
+            ring_until,
+            silent_at: silent_at(env),
+            best: None,
+            scheduled: Moment::NEVER,
+        };
+        self.settle(env, call, offer);
+    }
+
+    fn record_offer(
+        &self,
+        env: &mut Env<'_>,
+        call: &Call,
+        agent: crate::domain::PersonId,
+        kind: Kind,
+        phones: usize,
+    ) {
+        let step = match kind {
+            Kind::Distributed { step } => step,
+            Kind::Direct => 0,
+        };
+        let mut people = call.plan_step(step).into_iter().flat_map(|s| &s.people);
+        let stands_in_for =
+            people.find(|c| c.person == agent).and_then(|c| c.stands_in_for.clone());
+        tracing::info!(call = %call.key, %agent, phones, "offered");
+        env.event(What::Offered {
+            call: call.key,
+            offer: call.offers,
+            agent,
+            stands_in_for,
+            step: step as u16,
+            phones: phones as u16,
+        });
+    }
+
+    /// Keeps the offer; if it still rings and nothing of it is open any more, it has failed.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>, call: &mut Call, offer: Offer) {
+        let open = offer.forks.iter().any(Fork::is_open);
+        if offer.state == OfferState::Ringing && !open {
+            let result = verdict(&offer);
+            return self.offer_failed(env, call, offer, result);
+        }
+        self.keep_offer(env, offer);
+    }
+
+    fn keep_offer(&mut self, env: &mut Env<'_>, mut offer: Offer) {
+        let open = offer.forks.iter().any(Fork::is_open);
+        if matches!(offer.state, OfferState::Closing(_)) && !open {
+            return self.offer_over(env, &offer);
+        }
+        offer.scheduled = offer.deadline();
+        self.timers.insert((offer.scheduled, Timed::Offer(offer.id)));
+        self.offers.insert(offer.id, offer);
+    }
+
+    pub(super) fn take_offer(&mut self, id: u64) -> Option<Offer> {
+        let offer = self.offers.remove(&id)?;
+        self.timers.remove(&(offer.scheduled, Timed::Offer(id)));
+        Some(offer)
+    }
+
+    /// No phone took it: the call goes on, the agent pays what the result costs (C4, C7).
+    pub(super) fn offer_failed(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        mut offer: Offer,
+        result: OfferResult,
+    ) {
+        call.offer = None;
+        let status = offer.forks.iter().filter_map(|f| f.status).max();
+        self.offer_ended(env, &offer, result, status);
+        for fork in &mut offer.forks {
+            fork.cancel(env, None);
+        }
+        offer.state = OfferState::Closing(env.now + CLOSING_MAX);
+        match offer.kind {
+            Kind::Direct => {
+                let best = offer.best.take();
+                self.keep_offer(env, offer);
+                self.direct_failed(env, call, result, best, status);
+            }
+            Kind::Distributed { .. } => {
+                env.desk.give_back(env.now, call.key);
+                self.mark_agent(env, call, &offer, result);
+                self.keep_offer(env, offer);
+                self.recheck(env, call);
+            }
+        }
+    }
+
+    fn mark_agent(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        offer: &Offer,
+        result: OfferResult,
+    ) {
+        let Some(seat) = offer.seat else { return };
+        let timers = &env.settings.timers;
+        let rest = match result {
+            OfferResult::NoAnswer => {
+                call.line.turned_away.insert(seat.agent);
+                env.agent(seat.agent, AgentNote::Missed);
+                timers.refuse_backoff
+            }
+            OfferResult::Refused => {
+                call.line.turned_away.insert(seat.agent);
+                timers.refuse_backoff
+            }
+            OfferResult::Busy => {
+                call.line.turned_away.insert(seat.agent);
+                timers.busy_backoff
+            }
+            OfferResult::Unreachable => {
+                // The home shard will say so too once it has dropped the bindings; until then this
+                // call must not come straight back.
+                env.desk.set_flag(seat.agent, Flags::UNREACHABLE);
+                timers.busy_backoff
+            }
+            OfferResult::Failed => timers.busy_backoff,
+            OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
+        };
+        env.desk.back_off(seat.agent, env.now + rest);
+    }
+
+    pub(super) fn offer_ended(
+        &self,
+        env: &mut Env<'_>,
+        offer: &Offer,
+        result: OfferResult,
+        status: Option<u16>,
+    ) {
+        if offer.seat.is_some() {
+            tracing::info!(call = %offer.call, offer = offer.number, ?result, status, "offer ended");
+            let (call, offer) = (offer.call, offer.number);
+            env.event(What::OfferEnded { call, offer, result, status });
+        }
+    }
+
+    /// Every phone has confirmed: the agent is free (a winner keeps theirs through the call).
+    fn offer_over(&mut self, env: &mut Env<'_>, offer: &Offer) {
+        for fork in &offer.forks {
+            if let Some(tx) = fork.tx {
+                self.clients.remove(&tx);
+            }
+        }
+        let Some(seat) = offer.seat.filter(|_| !offer.won) else { return };
+        match seat.token {
+            Some(token) => {
+                env.desk.release(env.now, token, After::Free);
+            }
+            None => env.desk.vacate(seat.agent),
+        }
+    }
+
+    /// The caller went while phones ring.
+    pub(super) fn caller_gone(&mut self, env: &mut Env<'_>, id: u64) {
+        let Some(mut offer) = self.take_offer(id) else { return };
+        self.offer_ended(env, &offer, OfferResult::CallerGone, None);
+        for fork in &mut offer.forks {
+            fork.cancel(env, None);
+        }
+        offer.state = OfferState::Closing(env.now + CLOSING_MAX);
+        self.keep_offer(env, offer);
+    }
+
+    pub(super) fn offer_due(&mut self, env: &mut Env<'_>, id: u64) {
+        let Some(mut offer) = self.offers.remove(&id) else { return };
+        let key = offer.call;
+        match offer.state {
+            OfferState::Closing(until) if until <= env.now => {
+                for fork in offer.forks.iter_mut().filter(|f| f.is_open()) {
+                    fork.status = Some(408);
+                }
+                self.offer_over(env, &offer);
+            }
+            OfferState::Ringing if offer.ring_until <= env.now => {
+                let rang = offer.rang();
+                let result = if rang { OfferResult::NoAnswer } else { verdict(&offer) };
+                self.with_offer(env, key, offer, |calls, env, call, offer| {
+                    calls.offer_failed(env, call, offer, result);
+                });
+            }
+            OfferState::Ringing if offer.silent_at <= env.now => {
+                offer.silent_at = Moment::NEVER;
+                drop_silent(env, &mut offer);
+                self.with_offer(env, key, offer, |calls, env, call, offer| {
+                    calls.settle(env, call, offer);
+                });
+            }
+            _ => self.keep_offer(env, offer),
+        }
+    }
+
+    /// Works on an offer together with its call; without one (it ended) the offer only closes.
+    pub(super) fn with_offer(
+        &mut self,
+        env: &mut Env<'_>,
+        key: CallKey,
+        offer: Offer,
+        work: impl FnOnce(&mut Self, &mut Env<'_>, &mut Call, Offer),
+    ) {
+        let rings = self.calls.get(&key).is_some_and(|c| c.offer == Some(offer.id));
+        if rings {
+            self.with(key, |calls, call| work(calls, env, call, offer));
+        } else {
+            self.keep_offer(env, offer);
+        }
+    }
+
+    /// The use of a client transaction is over.
+    pub(super) fn forget_client(&mut self, offer: &Offer, fork: usize) {
+        if let Some(tx) = offer.forks.get(fork).and_then(|f| f.tx) {
+            debug_assert!(matches!(self.clients.get(&tx), None | Some(ClientUse::Fork(..))));
+            self.clients.remove(&tx);
+        }
+    }
+}
+
+/// Phones that have said nothing at all are unreachable.
+fn drop_silent(env: &mut Env<'_>, offer: &mut Offer) {
+    for fork in offer.forks.iter_mut().filter(|f| f.is_open() && !f.heard) {
+        fork.cancel(env, None);
+        fork.status = Some(408);
+        if let (Some(seat), Some(binding)) = (offer.seat, &fork.binding) {
+            let (binding, epoch) = (binding.key.clone(), binding.epoch);
+            env.agent(seat.agent, AgentNote::Unreachable { binding, epoch });
+        }
+    }
+}
+
+/// What the phones' answers mean together.
+pub(super) fn verdict(offer: &Offer) -> OfferResult {
+    let each = |status: u16, fork: &Fork| match status {
+        603 => OfferResult::Refused,
+        480 | 403 | 406 if fork.rang => OfferResult::Refused,
+        486 | 600 | 480 => OfferResult::Busy,
+        408 | 487 if fork.rang => OfferResult::NoAnswer,
+        404 | 410 | 408 | 503 => OfferResult::Unreachable,
+        300..=399 => OfferResult::Refused,
+        _ => OfferResult::Failed,
+    };
+    let results: Vec<OfferResult> =
+        offer.forks.iter().filter_map(|f| f.status.map(|s| each(s, f))).collect();
+    let order =
+        [OfferResult::Refused, OfferResult::Busy, OfferResult::NoAnswer, OfferResult::Failed];
+    order.into_iter().find(|r| results.contains(r)).unwrap_or(OfferResult::Unreachable)
+}
+
+/// A display name as a quoted string (§25.1).
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}

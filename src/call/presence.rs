@@ -1,0 +1,39 @@
+//! A board word as clause C7 reads it.
+
+use crate::acd::{AgentState, AgentView, Flags};
+use crate::policy::Presence;
+
+/// Gone, busy or free, with the reason that people see.
+pub fn presence(view: &AgentView) -> Presence {
+    if let Some(why) = gone(view) {
+        return Presence::Gone { why: why.into() };
+    }
+    if let Some(why) = busy(view) {
+        return Presence::Busy { why: why.into() };
+    }
+    Presence::Free
+}
+
+/// Why the agent is skipped at once; `None` if not.
+pub fn gone(view: &AgentView) -> Option<&'static str> {
+    let reasons = [
+        (Flags::ABSENT, "absent"),
+        (Flags::OFF_SHIFT, "department closed"),
+        (Flags::LOGGED_OUT, "logged out"),
+        (Flags::UNREACHABLE, "no phone registered"),
+        (Flags::PAUSED, "not ready"),
+        (Flags::NO_ANSWER, "did not answer the last call"),
+    ];
+    reasons.iter().find(|(flag, _)| view.flags.contains(*flag)).map(|(_, why)| *why)
+}
+
+fn busy(view: &AgentView) -> Option<&'static str> {
+    match view.state {
+        AgentState::Talking => Some("on a call"),
+        AgentState::Offered | AgentState::Hand => Some("being offered a call"),
+        AgentState::Wrap => Some("wrap-up"),
+        AgentState::Free if view.flags.contains(Flags::BUSY_ELSEWHERE) => Some("on a call"),
+        AgentState::Free if view.flags.contains(Flags::BACK_OFF) => Some("pausing after a refusal"),
+        AgentState::Free => None,
+    }
+}

@@ -1,0 +1,103 @@
+//! Calls that survive a restart: confirmed dialogs from the journal go on, and can be ended and held
+//! from both sides. Calls that were not yet answered are closed by the switch ("cut by a restart").
+
+use crate::acd::Token;
+use crate::domain::{AgentId, CallKey, Moment, TrunkId};
+
+use super::arrive::shown_uri;
+use super::caller::{Called, Caller};
+use super::leg::{Leg, LegSnapshot, Side};
+use super::state::{Call, Line, Phase};
+use super::{Calls, ClientRef, Direction, Env};
+
+/// An answered call as the journal remembers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survivor {
+    /// Its key.
+    pub call: CallKey,
+    /// Who speaks with whom.
+    pub direction: Direction,
+    /// The trunk it came over.
+    pub trunk: Option<TrunkId>,
+    /// Who is the client.
+    pub client: Option<ClientRef>,
+    /// As the header said.
+    pub from_raw: std::sync::Arc<str>,
+    /// The caller's leg.
+    pub caller: serde_json::Value,
+    /// The callee's leg.
+    pub callee: serde_json::Value,
+}
+
+impl Calls {
+    /// Takes a surviving call up again. `false` if its legs cannot be read.
+    pub fn restore(&mut self, env: &mut Env<'_>, survivor: Survivor) -> bool {
+        let caller = serde_json::from_value::<LegSnapshot>(survivor.caller);
+        let callee = serde_json::from_value::<LegSnapshot>(survivor.callee);
+        let (Ok(caller), Ok(callee)) = (caller, callee) else { return false };
+        let caller_agent = caller.person.as_ref().and_then(|p| env.directory.agent(p));
+        let agent = callee.person.as_ref().and_then(|p| env.directory.agent(p));
+        let answered_by = agent.map(|agent| (agent, busy_again(env, agent, callee.distributed)));
+        if let Some(agent) = caller_agent {
+            env.desk.occupy(agent);
+        }
+        let trunk = survivor.trunk.and_then(|id| {
+            let trunk = env.settings.trunks.iter().find(|t| t.id == id).cloned()?;
+            if let Some(slot) = env.meters.trunks.slot(&trunk.id) {
+                env.meters.trunks.acquire_restored(slot);
+            }
+            Some(trunk)
+        });
+        let raw = survivor.from_raw;
+        let number = crate::domain::Number::parse(&raw, &env.settings.numbers);
+        tracing::info!(call = %survivor.call, from = shown_uri(None, "", "").as_str(), "survived");
+        let bucket = super::bucket(env.hash_key, caller.call_id());
+        let mut call = Call {
+            key: survivor.call,
+            direction: survivor.direction,
+            bucket,
+            arrived: env.now,
+            trunk,
+            out_trunk: None,
+            caller_agent,
+            caller: Caller { raw, number },
+            called: Called { raw: "".into(), number: None },
+            client: None,
+            policy: env.policy.clone(),
+            decision: None,
+            incoming: None,
+            phase: Phase::Talking,
+            line: Line::default(),
+            offer: None,
+            offers: 0,
+            caller_leg: None,
+            callee_leg: None,
+            answered_by,
+            relay: None,
+            late_ack: None,
+            identify_by: Moment::NEVER,
+            provisional_at: Moment::NEVER,
+            answer_by: Moment::NEVER,
+            ends_at: env.now + env.settings.timers.call_max,
+            scheduled: Moment::NEVER,
+            ended: false,
+        };
+        let (now, settings) = (env.now, env.settings.clone());
+        self.own_leg(&mut call, Leg::restore(caller, now, &settings), Side::Caller);
+        self.own_leg(&mut call, Leg::restore(callee, now, &settings), Side::Callee);
+        self.record_dialogs(env, &call);
+        let key = call.key;
+        self.calls.insert(key, call);
+        self.with(key, |_, _| {});
+        true
+    }
+}
+
+/// The agent of a surviving call is busy again.
+fn busy_again(env: &mut Env<'_>, agent: AgentId, distributed: bool) -> Option<Token> {
+    let token = if distributed { env.desk.adopt_talking(agent) } else { None };
+    if token.is_none() {
+        env.desk.occupy(agent);
+    }
+    token
+}

@@ -1,0 +1,76 @@
+//! Star codes: a person changes their own state from their own phone.
+//!
+//! The phone sees a call that is answered without media and hung up at once: done. A code that
+//! cannot be carried out is refused, and the phone shows it.
+
+use bytes::Bytes;
+
+use crate::dialog::Dialog;
+use crate::domain::{AgentId, StarCodes};
+use crate::sip::sdp::Sdp;
+use crate::transaction::Transactions;
+
+use super::leg::{Leg, Origin, SDP};
+use super::state::Call;
+use super::{AgentNote, Calls, Env, Outcome, Party, StarCode};
+
+/// Which code was dialled.
+pub(super) fn code(codes: &StarCodes, dialled: &str) -> Option<StarCode> {
+    let known = [
+        (&codes.login, StarCode::Login),
+        (&codes.logout, StarCode::Logout),
+        (&codes.pause, StarCode::Pause),
+        (&codes.resume, StarCode::Resume),
+        (&codes.wrap_up_end, StarCode::WrapUpEnd),
+    ];
+    known.into_iter().find(|(code, _)| code.as_ref() == dialled).map(|(_, code)| code)
+}
+
+impl Calls {
+    pub(super) fn star(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        agent: AgentId,
+        code: StarCode,
+    ) {
+        env.agent(agent, AgentNote::StarCode(code));
+        let Some(incoming) = &call.incoming else { return };
+        let Ok(dialog) = Dialog::uas(&incoming.request, &incoming.tag, &incoming.contact) else {
+            return self.end(env, call, Party::Server, Outcome::Failed, Some(400), "no dialog");
+        };
+        let origin = Origin::new(env.mint);
+        let body = silent_answer(&incoming.request.body());
+        let bytes = incoming.reply(200).body(SDP, &body).finish();
+        env.tx.respond(env.now, incoming.tx, 200, bytes.clone());
+        let binding = super::direct::caller_binding(env, call);
+        let mut leg = Leg::new(dialog, incoming.flow, binding, origin, env.now, env.settings);
+        let number = incoming.request.cseq().map_or(1, |(number, _)| number);
+        let back = Transactions::reply_flow(&incoming.request, incoming.flow);
+        leg.accept(env, number, bytes, back);
+        leg.dialog.confirm();
+        self.servers.remove(&incoming.tx);
+        call.incoming = None;
+        // BYE follows the ACK.
+        self.part(env, leg);
+        self.end(env, call, Party::Server, Outcome::StarCode, Some(200), "star code");
+    }
+}
+
+/// An answer that takes none of the offered streams; an offer of one silent stream if there was none.
+fn silent_answer(offer: &Bytes) -> Bytes {
+    let head = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n";
+    let text = String::from_utf8_lossy(offer);
+    let streams = match Sdp::parse(offer) {
+        Some(_) => text.lines().filter(|l| l.starts_with("m=")).map(refused).collect::<String>(),
+        None => "m=audio 9 RTP/AVP 8\r\na=inactive\r\n".to_owned(),
+    };
+    Bytes::from(format!("{head}{streams}"))
+}
+
+/// `m=audio 4000 RTP/AVP 0 8` with port 0 (RFC 3264 §6).
+fn refused(line: &str) -> String {
+    let mut words = line.trim_start_matches("m=").split(' ');
+    let (kind, _port) = (words.next().unwrap_or("audio"), words.next());
+    format!("m={kind} 0 {}\r\n", words.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,203 @@
+//! One call: who, where in its plan, which legs.
+//!
+//! ```text
+//!            identified                 assignment, answer            ACK
+//! Identifying ────────► Waiting ◄─────► (offer rings) ───► Answering ────► Talking
+//!      │                   │ plan over        │ CANCEL         │ no ACK       │ BYE, probe, limit
+//!      └───────────────────┴──────────────────┴───────► ended ◄┴──────────────┘
+//! ```
+//! A call exists exactly as long as its dialogs (I4): ended calls leave the table in the same turn;
+//! only phones that have yet to hear CANCEL, and 2xx that have yet to be acknowledged, stay behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::acd::Token;
+use crate::domain::{AgentId, CallKey, Client, Flow, Moment, QueueId, Trunk};
+use crate::policy::{Decision, Policy, Step};
+use crate::sip::{Builder, Header, Message};
+use crate::transaction::ServerTx;
+
+use super::caller::{Called, Caller};
+use super::leg::{Leg, Side};
+use super::relay::Relay;
+use super::{ClientRef, Direction, Env};
+
+/// Methods that we understand, for Allow.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, MESSAGE, REGISTER";
+
+/// How long before `answer_within` a plan goes to its ending: the PBX must hear it in time.
+const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The client index is asked.
+    Identifying,
+    /// In line, or being offered.
+    Waiting,
+    /// Our 2xx waits for the caller's ACK.
+    Answering,
+    /// Two people speak.
+    Talking,
+}
+
+/// The caller's INVITE while it has no final answer, and what every answer to it needs.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its transaction.
+    pub tx: ServerTx,
+    /// The request.
+    pub request: Message,
+    /// Where it came from.
+    pub flow: Flow,
+    /// Our tag.
+    pub tag: String,
+    /// Our Contact in this dialog.
+    pub contact: String,
+}
+
+impl Incoming {
+    /// An answer to it: tag, Contact and Record-Route where a dialog comes of it (§12.1.1).
+    pub fn reply(&self, status: u16) -> Builder {
+        let reply = Builder::reply(&self.request, status, Some(&self.tag));
+        match status {
+            101..=299 => reply
+                .copy(&self.request, Header::RecordRoute)
+                .header(Header::Contact, &self.contact)
+                .header(Header::Allow, ALLOW),
+            _ => reply,
+        }
+    }
+
+    /// The caller's body is the offer; without one the callee's 2xx carries it ("late offer").
+    pub fn has_offer(&self) -> bool {
+        !self.request.body().is_empty()
+    }
+}
+
+/// The place in the plan.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// The step that runs; `None` before the first.
+    pub step: Option<usize>,
+    /// When its `wait` ends.
+    pub ends: Option<Moment>,
+    /// Queues that hold the call, with the newest step that gave each.
+    pub queues: Vec<(QueueId, usize)>,
+    /// Who refused or missed this caller (clause B10).
+    pub turned_away: BTreeSet<AgentId>,
+    /// The plan is over; only a phone that still rings keeps the call.
+    pub exhausted: bool,
+    /// A queue was full.
+    pub overflowed: bool,
+}
+
+impl Line {
+    /// Which step's `ring` and stand-ins count for an assignment out of `queue`.
+    pub fn step_of(&self, queue: QueueId) -> usize {
+        let found = self.queues.iter().rev().find(|(q, _)| *q == queue);
+        found.map_or(self.step.unwrap_or(0), |(_, step)| *step)
+    }
+}
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    /// Its key for ever.
+    pub key: CallKey,
+    /// Who speaks with whom.
+    pub direction: Direction,
+    /// The bucket of its first Call-ID: every leg's Call-ID leads to the same shard.
+    pub bucket: u16,
+    /// When its INVITE came.
+    pub arrived: Moment,
+    /// The trunk it came over; holds one of the trunk's places.
+    pub trunk: Option<Arc<Trunk>>,
+    /// The trunk it goes out over; holds one of the trunk's places.
+    pub out_trunk: Option<Arc<Trunk>>,
+    /// Which of our people called.
+    pub caller_agent: Option<AgentId>,
+    /// Who calls.
+    pub caller: Caller,
+    /// Who is called.
+    pub called: Called,
+    /// The client, once identified.
+    pub client: Option<Arc<Client>>,
+    /// The policy that it began with.
+    pub policy: Arc<Policy>,
+    /// Where it goes and why.
+    pub decision: Option<Box<Decision>>,
+    /// The caller's INVITE.
+    pub incoming: Option<Incoming>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Place in the plan.
+    pub line: Line,
+    /// The offer that rings for it.
+    pub offer: Option<u64>,
+    /// Offers made so far.
+    pub offers: u32,
+    /// The caller's dialog.
+    pub caller_leg: Option<Leg>,
+    /// The callee's dialog.
+    pub callee_leg: Option<Leg>,
+    /// Who answered, with the board's token.
+    pub answered_by: Option<(AgentId, Option<Token>)>,
+    /// A request of one side that the other has not answered yet.
+    pub relay: Option<Relay>,
+    /// The callee's 2xx had the offer: its ACK waits for the caller's (late offer).
+    pub late_ack: Option<u32>,
+    /// When the client index must have answered.
+    pub identify_by: Moment,
+    /// When a waiting caller hears from us again.
+    pub provisional_at: Moment,
+    /// When the plan goes to its ending (`answer_within`).
+    pub answer_by: Moment,
+    /// `call_max`.
+    pub ends_at: Moment,
+    /// The deadline under which it stands in the table of timers.
+    pub scheduled: Moment,
+    /// It ended in this turn.
+    pub ended: bool,
+}
+
+impl Call {
+    /// The leg of a side.
+    pub fn leg(&mut self, side: Side) -> Option<&mut Leg> {
+        match side {
+            Side::Caller => self.caller_leg.as_mut(),
+            Side::Callee => self.callee_leg.as_mut(),
+        }
+    }
+
+    /// A step of its plan.
+    pub fn plan_step(&self, step: usize) -> Option<&Step> {
+        self.decision.as_ref()?.plan.steps.get(step)
+    }
+
+    /// What the register keeps of the client.
+    pub fn client_ref(&self) -> Option<ClientRef> {
+        self.client.as_ref().map(|c| ClientRef::of(c.id, &c.name))
+    }
+
+    /// The earliest instant at which something is to be done for it.
+    pub fn deadline(&self) -> Moment {
+        let waiting = match self.phase {
+            Phase::Identifying => self.identify_by.min(self.provisional_at),
+            Phase::Waiting => {
+                let line = self.line.ends.unwrap_or(Moment::NEVER);
+                line.min(self.provisional_at).min(self.answer_by)
+            }
+            Phase::Answering | Phase::Talking => Moment::NEVER,
+        };
+        let legs = self.caller_leg.iter().chain(&self.callee_leg).map(Leg::deadline);
+        legs.min().unwrap_or(Moment::NEVER).min(waiting).min(self.ends_at)
+    }
+
+    /// When the plan must be over, for a call over `trunk` that arrived now.
+    pub fn answer_by(env: &Env<'_>, trunk: Option<&Trunk>) -> Moment {
+        trunk.map_or(Moment::NEVER, |t| env.now + t.answer_within.saturating_sub(ANSWER_MARGIN))
+    }
+}

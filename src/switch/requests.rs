@@ -1,0 +1,334 @@
+//! Trust: who may register, call and ask (RFC 3261 §8.2, §10, §22).
+//!
+//! A trunk is known by its socket's source address, or by digest. Whoever claims one of our domains is
+//! challenged, known or not; anybody else gets 403 without detail. A source that fails too often in a
+//! minute is answered no more for the rest of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::call::{ALLOW, Source};
+use crate::domain::{Credentials, Flow, Moment, PersonId, Trunk, TrunkIdentity};
+use crate::meters::{Counter, Meters, NonceUse};
+use crate::registrar::{self, Change, NONCE_LIFETIME, NonceWindow, Presented, Verdict};
+use crate::sip::{Builder, Header, Message, Method, Uri};
+use crate::transaction::ServerTx;
+
+use super::{Mail, Output, Switch, What};
+
+/// The meters' table of nonces, as the authenticator asks it.
+struct Window<'a>(&'a Meters);
+
+impl NonceWindow for Window<'_> {
+    fn first_use(&self, nonce: u64, count: u32, now: Moment, expires: Moment) -> bool {
+        let issued = expires - NONCE_LIFETIME;
+        let used = self.0.nonces.use_count(&nonce.to_be_bytes(), issued, now, count);
+        if used == NonceUse::Replayed {
+            self.0.counters.count(Counter::NonceReplays);
+        }
+        used == NonceUse::Fresh
+    }
+}
+
+/// A draining server's trunks may come back after this many seconds.
+const DRAIN_RETRY_AFTER_S: u32 = 10;
+
+impl Switch {
+    /// A request outside every dialog of ours.
+    pub(super) fn request(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow) {
+        let tag = self.core.mint.tag();
+        if let Some(reply) = inspect(&request, &tag) {
+            return self.answer(now, tx, reply);
+        }
+        if request.to_tag().is_some() && *request.method() != Method::Register {
+            return self.answer(now, tx, Builder::reply(&request, 481, Some(&tag)));
+        }
+        match request.method() {
+            Method::Register => self.register(now, tx, &request, flow, &tag),
+            Method::Invite => self.invite(now, tx, request, flow, &tag),
+            Method::Options => self.options(now, tx, &request, flow, &tag),
+            Method::Bye | Method::Update | Method::Prack => {
+                self.answer(now, tx, Builder::reply(&request, 481, Some(&tag)));
+            }
+            _ => self.between_people(now, tx, request, flow, &tag),
+        }
+    }
+
+    pub(super) fn answer(&mut self, now: Moment, tx: ServerTx, reply: Builder) {
+        let bytes = reply.finish();
+        let status = std::str::from_utf8(bytes.get(8..11).unwrap_or_default())
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(500);
+        self.core.tx.respond(now, tx, status, bytes);
+    }
+
+    /// A source that failed too often is not answered: new requests of it are dropped unread.
+    pub(super) fn is_silenced(&self, now: Moment, message: &Message, flow: Flow) -> bool {
+        let max = self.core.settings.limits.failures_per_minute_max;
+        let source = flow.remote.ip();
+        let silenced = message.is_request()
+            && message.to_tag().is_none()
+            && !matches!(message.method(), Method::Ack | Method::Cancel)
+            && self.core.shared.meters.sources.failures(source, now) >= max
+            && self.trunk_at(flow).is_none();
+        if silenced {
+            self.core.shared.meters.counters.count(Counter::SourcesSilenced);
+        }
+        silenced
+    }
+
+    fn failed(&self, now: Moment, source: IpAddr) {
+        self.core.shared.meters.sources.failed(source, now);
+        self.core.shared.meters.counters.count(Counter::AuthFailures);
+    }
+
+    fn register(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
+        if let Some(reply) = registrar::screen(request, &self.core.settings, tag) {
+            return self.answer(now, tx, reply);
+        }
+        let user = match self.verdict(now, request, false) {
+            Verdict::Ok { user } => user,
+            Verdict::Challenge { stale } => {
+                let reply = self.auth.challenge(now, request, false, stale, tag);
+                return self.answer(now, tx, reply);
+            }
+            Verdict::Forbidden => {
+                self.failed(now, flow.remote.ip());
+                return self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+            }
+        };
+        let presented = Presented { request, flow, user: &user, tag };
+        let wall = self.core.wall.wall(now);
+        let location = &self.core.shared.location;
+        let done = self.registrar.handle(wall, &presented, location, &self.core.settings);
+        self.answer(now, tx, done.reply);
+        self.bindings_changed(now, done.changes);
+    }
+
+    /// Bindings came or went: into the journal, into presence, and to whoever waits for them.
+    pub(super) fn bindings_changed(&mut self, now: Moment, changes: Vec<Change>) {
+        for change in changes {
+            let aor = change.aor().clone();
+            match change {
+                Change::Bound(binding) => {
+                    let binding = serde_json::to_value(&*binding).unwrap_or_default();
+                    self.record(now, What::Bound { aor: aor.clone(), binding });
+                }
+                Change::Unbound { binding, why } => self.record(
+                    now,
+                    What::Unbound {
+                        aor: aor.clone(),
+                        binding: binding.key.clone(),
+                        why: why.to_string().into(),
+                    },
+                ),
+            }
+            if let Some(agent) = self.core.directory.agent_by_sip_user(&aor) {
+                self.seat_changed(now, agent);
+            }
+            self.calls.binding_back(&mut self.core.env(now), &aor);
+            for shard in (0..self.core.shards).filter(|s| *s != u16::from(self.core.shard.0)) {
+                let mail = Mail::Bindings { aor: aor.clone() };
+                self.outputs
+                    .push_back(Output::Mail { to: crate::domain::ShardId(shard as u8), mail });
+            }
+        }
+    }
+
+    fn verdict(&self, now: Moment, request: &Message, proxy: bool) -> Verdict {
+        let lookup = |user: &str| self.credentials(user);
+        self.auth.check(now, request, proxy, &lookup, &Window(&self.core.shared.meters))
+    }
+
+    /// People's passwords and digest trunks' alike.
+    fn credentials(&self, user: &str) -> Option<Credentials> {
+        let directory = &self.core.directory;
+        let person = directory.agent_by_sip_user(user).and_then(|a| directory.person(a));
+        if let Some(credentials) = person.and_then(|p| p.credentials.clone()) {
+            return Some(credentials);
+        }
+        self.digest_trunk(user).and_then(|trunk| match &trunk.identity {
+            TrunkIdentity::Digest(credentials) => Some(credentials.clone()),
+            TrunkIdentity::Address(_) => None,
+        })
+    }
+
+    fn digest_trunk(&self, user: &str) -> Option<&Arc<Trunk>> {
+        self.core
+            .settings
+            .trunks
+            .iter()
+            .find(|t| matches!(&t.identity, TrunkIdentity::Digest(c) if c.user.as_ref() == user))
+    }
+
+    /// The trunk that this address belongs to.
+    fn trunk_at(&self, flow: Flow) -> Option<Arc<Trunk>> {
+        let is_there = |trunk: &&Arc<Trunk>| match &trunk.identity {
+            TrunkIdentity::Address(addresses) => addresses.iter().any(|a| {
+                a.ip == flow.remote.ip().to_canonical()
+                    && a.port.is_none_or(|port| port == flow.remote.port())
+            }),
+            TrunkIdentity::Digest(_) => false,
+        };
+        // An address with its port says more than one without: a phone may share the host.
+        let trunks = &self.core.settings.trunks;
+        let exact = trunks.iter().filter(is_there).find(|t| match &t.identity {
+            TrunkIdentity::Address(all) => all.iter().any(|a| a.port == Some(flow.remote.port())),
+            TrunkIdentity::Digest(_) => false,
+        });
+        exact.or_else(|| trunks.iter().find(is_there)).cloned()
+    }
+
+    /// The request says that it comes from one of us.
+    fn claims_to_be_ours(&self, request: &Message) -> bool {
+        let from = request.from().and_then(|f| Uri::parse(f.uri).ok().map(|u| u.host.to_owned()));
+        from.is_some_and(|host| self.is_our_host(&host))
+    }
+
+    fn is_our_host(&self, host: &str) -> bool {
+        let settings = &self.core.settings;
+        let bare = host.trim_matches(['[', ']']);
+        let advertised = settings.listeners.iter().any(|l| {
+            let name = l.advertise.rsplit_once(':').map_or(&*l.advertise, |(h, _)| h);
+            name.trim_matches(['[', ']']) == bare
+        });
+        advertised || settings.domains.iter().any(|d| d.eq_ignore_ascii_case(host))
+    }
+
+    fn invite(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow, tag: &str) {
+        let source = match self.source(now, tx, &request, flow, tag) {
+            Some(source) => source,
+            None => return,
+        };
+        if self.drain_until.is_some() && matches!(source, Source::Trunk(_)) {
+            let reply = Builder::reply(&request, 503, Some(tag));
+            return self.answer(now, tx, reply.header(Header::RetryAfter, DRAIN_RETRY_AFTER_S));
+        }
+        self.calls.invite(&mut self.core.env(now), tx, request, flow, source);
+    }
+
+    /// Who sends this; `None` after a challenge or a refusal was answered.
+    fn source(
+        &mut self,
+        now: Moment,
+        tx: ServerTx,
+        request: &Message,
+        flow: Flow,
+        tag: &str,
+    ) -> Option<Source> {
+        let claims = self.claims_to_be_ours(request);
+        let has_answer = request.has(Header::ProxyAuthorization);
+        let trunk = self.trunk_at(flow);
+        // A phone on a trunk's host claims our domain with a user of ours.
+        let phone = claims && self.names_a_person(request);
+        if let (Some(trunk), false) = (&trunk, phone) {
+            return Some(Source::Trunk(trunk.clone()));
+        }
+        if !claims && !has_answer {
+            self.failed(now, flow.remote.ip());
+            tracing::info!(source = %flow, "INVITE from nowhere known: 403");
+            self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+            return None;
+        }
+        match self.verdict(now, request, true) {
+            Verdict::Ok { user } => {
+                let person = self.core.directory.agent_by_sip_user(&user).map(Source::Person);
+                let source =
+                    person.or_else(|| self.digest_trunk(&user).cloned().map(Source::Trunk));
+                if source.is_none() {
+                    self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+                }
+                source
+            }
+            Verdict::Challenge { stale } => {
+                let reply = self.auth.challenge(now, request, true, stale, tag);
+                self.answer(now, tx, reply);
+                None
+            }
+            Verdict::Forbidden => {
+                self.failed(now, flow.remote.ip());
+                self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+                None
+            }
+        }
+    }
+
+    fn names_a_person(&self, request: &Message) -> bool {
+        let user = request.from().and_then(|f| crate::call::uri_user(f.uri));
+        user.is_some_and(|user| self.core.directory.agent_by_sip_user(&user).is_some())
+    }
+
+    fn options(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
+        let drains = self.drain_until.is_some() && self.trunk_at(flow).is_some();
+        let reply = match drains {
+            true => Builder::reply(request, 503, Some(tag))
+                .header(Header::RetryAfter, DRAIN_RETRY_AFTER_S),
+            false => Builder::reply(request, 200, Some(tag))
+                .header(Header::Allow, ALLOW)
+                .header(Header::Accept, "application/sdp")
+                .header(Header::Supported, "path"),
+        };
+        self.answer(now, tx, reply);
+    }
+
+    /// MESSAGE, SUBSCRIBE and whatever else passes between registered people.
+    fn between_people(
+        &mut self,
+        now: Moment,
+        tx: ServerTx,
+        request: Message,
+        flow: Flow,
+        tag: &str,
+    ) {
+        let Some(Source::Person(_)) = self.source(now, tx, &request, flow, tag) else { return };
+        // Replaced by the proxy.
+        self.answer(now, tx, Builder::reply(&request, 480, Some(tag)));
+    }
+
+    /// A 2xx to an INVITE that we have forgotten (a restart): the phone is told that nobody is there.
+    pub(super) fn stray(&mut self, now: Moment, response: &Message, flow: Flow) {
+        crate::call::refuse_stray(&mut self.core.env(now), response, flow);
+    }
+
+    /// A plain text to a person's phones (RFC 3428).
+    pub(super) fn tell(&mut self, now: Moment, to: &PersonId, text: &str) {
+        let agent = self.core.directory.agent(to);
+        let person = agent.and_then(|a| self.core.directory.person(a)).cloned();
+        let Some(user) = person.and_then(|p| p.sip_user.clone()) else { return };
+        let domain = self.core.settings.domains.first().cloned().unwrap_or_default();
+        for binding in self.core.shared.location.bindings(&user) {
+            let call_id = self.core.mint.call_id(u16::from(self.core.shard.0));
+            let local = self.core.mint.tag();
+            let mut draft = Builder::request(&Method::Message, &binding.contact)
+                .header(Header::MaxForwards, 70)
+                .header(Header::From, format_args!("<sip:telefonist@{domain}>;tag={local}"))
+                .header(Header::To, format_args!("<sip:{user}@{domain}>"))
+                .header(Header::CallId, call_id)
+                .header(Header::CSeq, "1 MESSAGE");
+            for hop in &binding.path {
+                draft = draft.header(Header::Route, hop);
+            }
+            let draft = draft.body("text/plain", text.as_bytes());
+            if self.core.tx.request(now, draft, Method::Message, binding.flow).is_err() {
+                tracing::warn!("transactions_max is reached: a MESSAGE could not be sent");
+            }
+        }
+    }
+}
+
+/// §8.2's inspection: what is refused whoever asks.
+fn inspect(request: &Message, tag: &str) -> Option<Builder> {
+    if let Err(rejection) = request.judge() {
+        return Some(Builder::reply_with(request, rejection.status, rejection.reason, Some(tag)));
+    }
+    if request.max_forwards() == Some(0) && *request.method() != Method::Options {
+        return Some(Builder::reply(request, 483, Some(tag)));
+    }
+    let unknown = request.unknown_options(Header::Require, &["path"]);
+    if !unknown.is_empty() {
+        let reply = Builder::reply(request, 420, Some(tag));
+        return Some(reply.header(Header::Unsupported, unknown.join(", ")));
+    }
+    None
+}

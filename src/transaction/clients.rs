@@ -152,6 +152,7 @@ impl Clients {
         let fired = self.table.get_mut(&key).and_then(|c| c.slots.fire(bound, generation));
         let Some(timer) = fired else { return wire.queue.was_cleared() };
         self.input(now, key, ClientInput::Fired(timer), wire);
+        self.send_wanted_cancel(now, key, wire);
     }
 
     /// The flow of `key` failed.
@@ -209,7 +210,10 @@ impl Clients {
                 Step::Bound(timer, delay) => {
                     wire.bound(now, whole, &mut client.slots, (timer, delay));
                 }
-                Step::StopBound => wire.queue.clear(&mut client.slots.bound),
+                Step::Cancel if matches!(client.cancel, Cancel::No) => {
+                    client.cancel = Cancel::Wanted(None);
+                }
+                Step::Cancel => {}
                 // The CANCEL's own fate is nobody's news: the INVITE's timer bounds the wait (§9.1).
                 Step::Timeout if !key.cancel => wire.tell(TxEvent::Timeout { tx: key.tx }),
                 Step::TransportFailed if !key.cancel => {

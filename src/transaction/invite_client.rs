@@ -38,11 +38,14 @@
 //!
 //! A cancelled transaction waits for its final response 64·T1 from the CANCEL on (§9.1).
 //! On a stream a transport error in Proceeding ends the transaction too: the connection on which
-//! the final response would come is gone.
+//! the final response would come is gone. One that rings and of which nothing is heard for
+//! [`SILENCE_MAX`] cancels itself, so that no state is without a timeout.
 
 use std::time::Duration;
 
-use super::step::{Class, ClientInput, Step, Steps, Timer, TransactionTimers, linger};
+use super::step::{Class, ClientInput, SILENCE_MAX, Step, Steps, Timer, TransactionTimers, linger};
+
+const SILENCE: Step = Step::Bound(Timer::Forgotten, SILENCE_MAX);
 
 /// Where the transaction stands; Terminated is its removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +65,15 @@ pub(super) enum State {
 pub(super) struct InviteClient {
     state: State,
     reliable: bool,
+    cancelled: bool,
     interval: Duration,
 }
 
 impl InviteClient {
     /// Calling; the INVITE is sent. Timer A only on unreliable transports (§17.1.1.2).
     pub(super) fn start(reliable: bool, timers: &TransactionTimers) -> (Self, Steps) {
-        let machine = Self { state: State::Calling, reliable, interval: timers.t1 };
+        let machine =
+            Self { state: State::Calling, reliable, cancelled: false, interval: timers.t1 };
         let mut steps = Steps::from_slice(&[Step::Send, Step::Bound(Timer::B, timers.give_up())]);
         if !reliable {
             steps.push(Step::Repeat(Timer::A, timers.t1));
@@ -103,11 +108,17 @@ impl InviteClient {
             // response MUST be passed to the TU".
             (Calling, ClientInput::Response(Class::Provisional)) => {
                 self.state = Proceeding;
-                [Step::StopRepeat, Step::StopBound, Step::Pass].into_iter().collect()
+                [Step::StopRepeat, SILENCE, Step::Pass].into_iter().collect()
             }
             // "Any further provisional responses MUST be passed up to the TU".
-            (Proceeding, ClientInput::Response(Class::Provisional)) => {
+            (Proceeding, ClientInput::Response(Class::Provisional)) if self.cancelled => {
                 Steps::from_slice(&[Step::Pass])
+            }
+            (Proceeding, ClientInput::Response(Class::Provisional)) => {
+                Steps::from_slice(&[SILENCE, Step::Pass])
+            }
+            (Proceeding, ClientInput::Fired(Timer::Forgotten)) => {
+                Steps::from_slice(&[Step::Cancel])
             }
             // RFC 6026 §7.2: to Accepted with timer M; the response is passed to the TU.
             (Calling | Proceeding, ClientInput::Response(Class::Success)) => {
@@ -124,6 +135,7 @@ impl InviteClient {
             }
             // §9.1: "If there is no final response for the original request in 64*T1 seconds …".
             (Proceeding, ClientInput::CancelSent) => {
+                self.cancelled = true;
                 Steps::from_slice(&[Step::Bound(Timer::Cancelled, timers.give_up())])
             }
             (Proceeding, ClientInput::Fired(Timer::Cancelled)) => {
@@ -149,5 +161,93 @@ impl InviteClient {
             // (RFC 6026 §7.2), and so is whatever a timer of an earlier state says.
             (Calling | Proceeding | Completed | Accepted, _) => Steps::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::every;
+    use super::*;
+    use ClientInput::{CancelSent, Fired, Response, TransportError};
+    use State::{Accepted, Calling, Completed, Proceeding};
+    use Step::{Bound, DropSent, End, Pass, Repeat, Send, SendAck, SendAgain, StopRepeat, Timeout};
+    use Timer::{A, B, Cancelled, D, Forgotten, M};
+
+    const T1: Duration = Duration::from_millis(500);
+    const GIVE_UP: Duration = Duration::from_secs(32);
+
+    /// State, on a stream, input, what is done, state afterwards.
+    type Row = (State, bool, ClientInput, Vec<Step>, State);
+
+    fn figure() -> Vec<Row> {
+        let (one, two, more) = (Class::Provisional, Class::Success, Class::Failure);
+        let accept = vec![StopRepeat, Bound(M, GIVE_UP), DropSent, Pass];
+        let refuse = |wait| vec![StopRepeat, SendAck, Pass, wait];
+        let (timeout, failed) = (vec![Timeout, End], vec![Step::TransportFailed, End]);
+        let mut rows = vec![(Proceeding, true, TransportError, failed.clone(), Proceeding)];
+        for reliable in [false, true] {
+            let wait = if reliable { End } else { Bound(D, GIVE_UP) };
+            rows.extend([
+                (Calling, reliable, Fired(A), vec![SendAgain, Repeat(A, T1 * 2)], Calling),
+                (Calling, reliable, Fired(B), timeout.clone(), Calling),
+                (Calling, reliable, TransportError, failed.clone(), Calling),
+                (Calling, reliable, Response(one), vec![StopRepeat, SILENCE, Pass], Proceeding),
+                (Calling, reliable, Response(two), accept.clone(), Accepted),
+                (Calling, reliable, Response(more), refuse(wait), Completed),
+                (Proceeding, reliable, Response(one), vec![SILENCE, Pass], Proceeding),
+                (Proceeding, reliable, Fired(Forgotten), vec![Step::Cancel], Proceeding),
+                (Proceeding, reliable, Response(two), accept.clone(), Accepted),
+                (Proceeding, reliable, Response(more), refuse(wait), Completed),
+                (Proceeding, reliable, CancelSent, vec![Bound(Cancelled, GIVE_UP)], Proceeding),
+                (Proceeding, reliable, Fired(Cancelled), timeout.clone(), Proceeding),
+                (Completed, reliable, Response(more), vec![SendAgain], Completed),
+                (Completed, reliable, TransportError, failed.clone(), Completed),
+                (Completed, reliable, Fired(D), vec![End], Completed),
+                (Accepted, reliable, Response(two), vec![Pass], Accepted),
+                (Accepted, reliable, Fired(M), vec![End], Accepted),
+            ]);
+        }
+        rows
+    }
+
+    fn at(state: State, reliable: bool) -> InviteClient {
+        InviteClient { state, reliable, cancelled: false, interval: T1 }
+    }
+
+    /// Every input in every state: what the figure shows, and nothing else.
+    #[test]
+    fn the_machine_is_the_figure() {
+        let timers = TransactionTimers::default();
+        let rows = figure();
+        for state in [Accepted, Calling, Completed, Proceeding] {
+            for (reliable, input) in every::client_inputs().flat_map(|i| [(false, i), (true, i)]) {
+                let row = rows.iter().find(|r| (r.0, r.1, r.2) == (state, reliable, input));
+                let (steps, next) = row.map_or((vec![], state), |row| (row.3.clone(), row.4));
+                let mut machine = at(state, reliable);
+                let done = machine.input(input, &timers);
+                assert_eq!(done.to_vec(), steps, "{state:?} {input:?} reliable {reliable}");
+                assert_eq!(machine.state, next, "{state:?} {input:?} reliable {reliable}");
+            }
+        }
+    }
+
+    #[test]
+    fn timer_a_doubles_without_end_and_only_on_datagrams() {
+        let timers = TransactionTimers::default();
+        let (mut machine, steps) = InviteClient::start(false, &timers);
+        assert_eq!(steps.to_vec(), [Send, Bound(B, GIVE_UP), Repeat(A, T1)]);
+        let waits = [2, 4, 8, 16, 32].map(|k| [SendAgain, Repeat(A, T1 * k)].to_vec());
+        assert_eq!([(); 5].map(|()| machine.input(Fired(A), &timers).to_vec()), waits);
+        let (_, steps) = InviteClient::start(true, &timers);
+        assert_eq!(steps.to_vec(), [Send, Bound(B, GIVE_UP)]);
+    }
+
+    #[test]
+    fn ringing_does_not_put_off_the_end_of_a_cancelled_call() {
+        let timers = TransactionTimers::default();
+        let mut machine = at(Proceeding, false);
+        machine.input(CancelSent, &timers);
+        let done = machine.input(Response(Class::Provisional), &timers);
+        assert_eq!(done.to_vec(), [Pass]);
     }
 }

@@ -20,7 +20,7 @@
 //! bytes go, time is an argument, branches are made from a seed. Timer C is the proxy's.
 //!
 //! Bounds: transactions ([`Transactions::new`]'s `limit`, and one CANCEL for each INVITE of ours),
-//! timers (four settings for each), the silence of a transaction user ([`USER_SILENCE_MAX`]).
+//! timers (four settings for each), silence about an INVITE ([`SILENCE_MAX`]).
 
 mod clients;
 mod event;
@@ -36,7 +36,10 @@ mod step;
 mod timers;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{ClientTx, Full, ServerTx, TxEvent, TxOutput};
 pub use layer::{Counts, OVERLOAD_RETRY_AFTER_S, Transactions};
-pub use step::{TRYING_AFTER, TransactionTimers, USER_SILENCE_MAX};
+pub use step::{SILENCE_MAX, TRYING_AFTER, TransactionTimers};
 pub use timers::SETTINGS_PER_TRANSACTION_MAX;

@@ -67,12 +67,6 @@ impl NonInviteClient {
         (machine, steps)
     }
 
-    /// Where it stands.
-    #[cfg(test)]
-    pub(super) fn state(&self) -> State {
-        self.state
-    }
-
     /// One input.
     pub(super) fn input(&mut self, input: ClientInput, timers: &TransactionTimers) -> Steps {
         use State::{Completed, Proceeding, Trying};
@@ -108,5 +102,80 @@ impl NonInviteClient {
             // Repeated responses are what Completed is there to absorb.
             (Trying | Proceeding | Completed, _) => Steps::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::every;
+    use super::*;
+    use ClientInput::{Fired, Response, TransportError};
+    use State::{Completed, Proceeding, Trying};
+    use Step::{Bound, DropSent, End, Pass, Repeat, Send, SendAgain, StopRepeat, Timeout};
+    use Timer::{E, F, K};
+
+    const T1: Duration = Duration::from_millis(500);
+    const T2: Duration = Duration::from_secs(4);
+    const T4: Duration = Duration::from_secs(5);
+    const GIVE_UP: Duration = Duration::from_secs(32);
+
+    /// State, on a stream, input, what is done, state afterwards.
+    type Row = (State, bool, ClientInput, Vec<Step>, State);
+
+    fn figure() -> Vec<Row> {
+        let (one, two, more) = (Class::Provisional, Class::Success, Class::Failure);
+        let mut rows = vec![];
+        for reliable in [false, true] {
+            let wait = if reliable { End } else { Bound(K, T4) };
+            let done = vec![StopRepeat, DropSent, Pass, wait];
+            for state in [Trying, Proceeding] {
+                rows.extend([
+                    (state, reliable, Fired(F), vec![Timeout, End], state),
+                    (state, reliable, TransportError, vec![Step::TransportFailed, End], state),
+                    (state, reliable, Response(one), vec![Pass], Proceeding),
+                    (state, reliable, Response(two), done.clone(), Completed),
+                    (state, reliable, Response(more), done.clone(), Completed),
+                ]);
+            }
+            rows.extend([
+                (Trying, reliable, Fired(E), vec![SendAgain, Repeat(E, T1 * 2)], Trying),
+                (Proceeding, reliable, Fired(E), vec![SendAgain, Repeat(E, T2)], Proceeding),
+                (Completed, reliable, Fired(K), vec![End], Completed),
+            ]);
+        }
+        rows
+    }
+
+    fn at(state: State, reliable: bool) -> NonInviteClient {
+        NonInviteClient { state, reliable, interval: T1 }
+    }
+
+    /// Every input in every state: what the figure shows, and nothing else.
+    #[test]
+    fn the_machine_is_the_figure() {
+        let timers = TransactionTimers::default();
+        let rows = figure();
+        for state in [Completed, Proceeding, Trying] {
+            for (reliable, input) in every::client_inputs().flat_map(|i| [(false, i), (true, i)]) {
+                let row = rows.iter().find(|r| (r.0, r.1, r.2) == (state, reliable, input));
+                let (steps, next) = row.map_or((vec![], state), |row| (row.3.clone(), row.4));
+                let mut machine = at(state, reliable);
+                let done = machine.input(input, &timers);
+                assert_eq!(done.to_vec(), steps, "{state:?} {input:?} reliable {reliable}");
+                assert_eq!(machine.state, next, "{state:?} {input:?} reliable {reliable}");
+            }
+        }
+    }
+
+    #[test]
+    fn timer_e_doubles_up_to_t2_and_only_on_datagrams() {
+        let timers = TransactionTimers::default();
+        let (mut machine, steps) = NonInviteClient::start(false, &timers);
+        assert_eq!(steps.to_vec(), [Send, Bound(F, GIVE_UP), Repeat(E, T1)]);
+        let waits = [T1 * 2, T1 * 4, T2, T2].map(|wait| [SendAgain, Repeat(E, wait)].to_vec());
+        assert_eq!([(); 4].map(|()| machine.input(Fired(E), &timers).to_vec()), waits);
+        let (machine, steps) = NonInviteClient::start(true, &timers);
+        assert_eq!(steps.to_vec(), [Send, Bound(F, GIVE_UP)]);
+        assert_eq!(machine.state, Trying);
     }
 }

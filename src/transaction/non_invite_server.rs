@@ -71,12 +71,6 @@ impl NonInviteServer {
         (Self { state: State::Trying, reliable }, steps.into_iter().collect())
     }
 
-    /// Where it stands.
-    #[cfg(test)]
-    pub(super) fn state(&self) -> State {
-        self.state
-    }
-
     /// One input.
     pub(super) fn input(&mut self, input: ServerInput, timers: &TransactionTimers) -> Steps {
         use State::{Completed, Proceeding, Trying};
@@ -121,5 +115,84 @@ impl NonInviteServer {
             // the Completed state."
             (Trying | Proceeding | Completed, _) => Steps::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::every;
+    use super::*;
+    use ServerInput::{Fired, Request, Respond, TransportError};
+    use State::{Completed, Proceeding};
+    use Step::*;
+    use Timer::{Forgotten, J};
+    use std::time::Duration;
+
+    const GIVE_UP: Duration = Duration::from_secs(32);
+
+    /// State, on a stream, input, what is done, state afterwards.
+    type Row = (State, bool, ServerInput, Vec<Step>, State);
+
+    fn figure() -> Vec<Row> {
+        let (one, two, more) = (Class::Provisional, Class::Success, Class::Failure);
+        let trying = Fired(Timer::Trying);
+        let mut rows = vec![(
+            State::Trying,
+            true,
+            Respond(one),
+            vec![StopRepeat, Send, DropRequest],
+            Proceeding,
+        )];
+        for reliable in [false, true] {
+            let wait = if reliable { End } else { Bound(J, GIVE_UP) };
+            let done = vec![StopRepeat, Send, DropRequest, wait];
+            let failed = vec![TransportFailed, End];
+            for state in [State::Trying, Proceeding] {
+                rows.extend([
+                    (state, reliable, Respond(two), done.clone(), Completed),
+                    (state, reliable, Respond(more), done.clone(), Completed),
+                    (state, reliable, Fired(Forgotten), vec![End], state),
+                    (state, reliable, TransportError, failed.clone(), state),
+                ]);
+            }
+            rows.extend([
+                (State::Trying, reliable, trying, vec![SendTrying, DropRequest], Proceeding),
+                (Proceeding, reliable, Request, vec![SendAgain], Proceeding),
+                (Proceeding, reliable, Respond(one), vec![Send], Proceeding),
+                (Completed, reliable, Request, vec![SendAgain], Completed),
+                (Completed, reliable, TransportError, failed, Completed),
+                (Completed, reliable, Fired(J), vec![End], Completed),
+            ]);
+        }
+        rows
+    }
+
+    fn at(state: State, reliable: bool) -> NonInviteServer {
+        NonInviteServer { state, reliable }
+    }
+
+    /// Every input in every state: what the figure shows, and nothing else.
+    #[test]
+    fn the_machine_is_the_figure() {
+        let timers = TransactionTimers::default();
+        let rows = figure();
+        for state in [Completed, Proceeding, State::Trying] {
+            for (reliable, input) in every::server_inputs().flat_map(|i| [(false, i), (true, i)]) {
+                let row = rows.iter().find(|r| (r.0, r.1, r.2) == (state, reliable, input));
+                let (steps, next) = row.map_or((vec![], state), |row| (row.3.clone(), row.4));
+                let mut machine = at(state, reliable);
+                let done = machine.input(input, &timers);
+                assert_eq!(done.to_vec(), steps, "{state:?} {input:?} reliable {reliable}");
+                assert_eq!(machine.state, next, "{state:?} {input:?} reliable {reliable}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_starts_by_handing_the_request_up() {
+        let (machine, steps) = NonInviteServer::start(false, &TransactionTimers::default());
+        let trying = Repeat(Timer::Trying, Duration::from_millis(3_500));
+        assert_eq!(steps.to_vec(), [trying, Bound(Forgotten, GIVE_UP), Pass]);
+        assert_eq!(machine.state, State::Trying);
     }
 }

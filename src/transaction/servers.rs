@@ -266,14 +266,13 @@ impl Servers {
                 Step::Bound(timer, delay) => {
                     wire.bound(now, key, &mut server.slots, (timer, delay));
                 }
-                Step::StopBound => wire.queue.clear(&mut server.slots.bound),
                 Step::TransportFailed => wire.tell(TxEvent::ReplyFailed { tx }),
                 Step::NoAck => wire.tell(TxEvent::NoAck { tx }),
                 Step::Confirmed => wire.tell(TxEvent::Confirmed { tx }),
                 Step::DropRequest => server.request = None,
                 Step::DropSent => server.sent = None,
                 // The client's.
-                Step::SendAck | Step::Timeout => {}
+                Step::SendAck | Step::Cancel | Step::Timeout => {}
                 Step::End => return self.end(tx, wire),
             }
         }

@@ -70,10 +70,11 @@ impl TransactionTimers {
 /// INVITE's server sends 100 itself if the transaction user is silent for so long (§17.2.1).
 pub const TRYING_AFTER: Duration = Duration::from_millis(200);
 
-/// A transaction user that says nothing about an INVITE for so long has lost it: it is answered 500.
+/// An INVITE about which nothing is heard for so long is lost: one that we were sent and its user
+/// forgot is answered 500, one that we sent and that only rang is cancelled.
 ///
-/// Proxies upstream give up after timer C, three minutes without a provisional response (§16.6).
-pub const USER_SILENCE_MAX: Duration = Duration::from_secs(600);
+/// Three times what proxies wait (timer C, §16.6), so it ends leaks and never a call.
+pub const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// Timers by the names of RFC 3261 §17 and RFC 6026 §7.1. C is the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +107,7 @@ pub(super) enum Timer {
     Trying,
     /// INVITE client: cancelled, and no final response within 64·T1 (§9.1).
     Cancelled,
-    /// Server: the transaction user has forgotten the request.
+    /// Nothing was heard for [`SILENCE_MAX`]; non-INVITE server: the client has given up.
     Forgotten,
 }
 
@@ -182,8 +183,8 @@ pub(super) enum Step {
     StopRepeat,
     /// Set the bounding slot.
     Bound(Timer, Duration),
-    /// Clear the bounding slot.
-    StopBound,
+    /// Send a CANCEL, as if the transaction user had asked for it.
+    Cancel,
     /// Tell the transaction user that nobody answered (as 408).
     Timeout,
     /// Tell the transaction user that the transport failed (as 503).
@@ -206,6 +207,44 @@ pub(super) type Steps = SmallVec<[Step; 6]>;
 /// An absorbing wait: at once on reliable transports, where nothing is repeated.
 pub(super) fn linger(reliable: bool, timer: Timer, wait: Duration) -> Step {
     if reliable { Step::End } else { Step::Bound(timer, wait) }
+}
+
+/// Every class and every timer, for the tables of the machines' tests.
+#[cfg(test)]
+pub(super) mod every {
+    use super::{Class, ClientInput, ServerInput, Timer};
+
+    const CLASSES: [Class; 3] = [Class::Provisional, Class::Success, Class::Failure];
+    const TIMERS: [Timer; 15] = [
+        Timer::A,
+        Timer::B,
+        Timer::D,
+        Timer::E,
+        Timer::F,
+        Timer::G,
+        Timer::H,
+        Timer::I,
+        Timer::J,
+        Timer::K,
+        Timer::L,
+        Timer::M,
+        Timer::Trying,
+        Timer::Cancelled,
+        Timer::Forgotten,
+    ];
+
+    pub(in super::super) fn client_inputs() -> impl Iterator<Item = ClientInput> {
+        let responses = CLASSES.into_iter().map(ClientInput::Response);
+        let timers = TIMERS.into_iter().map(ClientInput::Fired);
+        responses.chain(timers).chain([ClientInput::TransportError, ClientInput::CancelSent])
+    }
+
+    pub(in super::super) fn server_inputs() -> impl Iterator<Item = ServerInput> {
+        let responses = CLASSES.into_iter().map(ServerInput::Respond);
+        let timers = TIMERS.into_iter().map(ServerInput::Fired);
+        let rest = [ServerInput::Request, ServerInput::Ack, ServerInput::TransportError];
+        responses.chain(timers).chain(rest)
+    }
 }
 
 #[cfg(test)]

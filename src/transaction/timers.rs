@@ -20,8 +20,8 @@ use crate::domain::Moment;
 /// Two slots, and as many cleared settings again before a sweep.
 pub const SETTINGS_PER_TRANSACTION_MAX: usize = 4;
 
-/// The sweep is not worth it below this.
-const SWEEP_FROM: usize = 1_024;
+/// The sweep is not worth it below so many cleared ones.
+pub(super) const SWEEP_FROM: usize = 1_024;
 
 /// What a transaction knows of one of its two timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -110,20 +110,12 @@ impl Calendar {
         if self.is_open(at) { None } else { self.next_edge(at) }
     }
 
-    /// Dates and days of every year that differ from the week, and the weekly hours' own edges, as
-    /// local readings: every reading at which this calendar may change within a week from `monday`.
-    pub fn readings(&self, monday: Date) -> Vec<DateTime> {
-        let days = (0..7).filter_map(|n| monday.checked_add(jiff::Span::new().days(n)).ok());
+    /// The days of `year` that differ from the week.
+    pub fn special_days(&self, year: i16) -> BTreeSet<Date> {
         let yearly = self.special.yearly.keys();
-        let yearly = yearly.filter_map(|(month, day)| Date::new(monday.year(), *month, *day).ok());
-        let days: BTreeSet<Date> =
-            days.chain(yearly).chain(self.special.dates.keys().copied()).collect();
-        let readings = days.into_iter().flat_map(|day| {
-            let hours = self.hours(day).iter().flat_map(|h| [h.open, h.close]);
-            let times: Vec<Time> = hours.chain([Time::midnight()]).collect();
-            times.into_iter().map(move |time| day.to_datetime(time))
-        });
-        readings.collect()
+        let yearly = yearly.filter_map(|(month, day)| Date::new(year, *month, *day).ok());
+        let dates = self.special.dates.keys().filter(|date| date.year() == year);
+        yearly.chain(dates.copied()).collect()
     }
 
     fn hours(&self, day: Date) -> &[Hours] {
@@ -133,8 +125,8 @@ impl Calendar {
         special.or_else(yearly).unwrap_or(&self.week[weekday])
     }
 
-    /// Instants of one local day at which the calendar really changes, in order.
-    fn edges(&self, day: Date) -> BTreeSet<Timestamp> {
+    /// Instants of one local day, both its midnights included, at which it opens or closes; in order.
+    pub fn edges(&self, day: Date) -> BTreeSet<Timestamp> {
         let midnight = day.to_datetime(Time::midnight());
         let (Some(begin), Some(end)) = (self.first(midnight), self.first_after(day)) else {
             return BTreeSet::new();
@@ -162,7 +154,7 @@ impl Calendar {
     /// All instants at which the clock reads this; the jump's end if it never does.
     fn instants(&self, reading: DateTime) -> Vec<Timestamp> {
         let local = self.zone.to_ambiguous_timestamp(reading);
-        let (earlier, later) = (local.clone().earlier().ok(), local.clone().later().ok());
+        let (earlier, later) = (local.earlier().ok(), local.later().ok());
         match local.offset() {
             AmbiguousOffset::Unambiguous { .. } => earlier.into_iter().collect(),
             AmbiguousOffset::Fold { .. } => earlier.into_iter().chain(later).collect(),

@@ -323,6 +323,11 @@ impl Directory {
         self.calendars.get(name)
     }
 
+    /// Names of all calendars.
+    pub fn calendar_names(&self) -> impl Iterator<Item = &str> {
+        self.calendars.keys().map(|name| name.as_ref())
+    }
+
     /// The calendar of a person's department.
     pub fn calendar_of(&self, person: &Person) -> Option<&Arc<Calendar>> {
         self.calendar(&self.department(person.department.as_ref()?)?.calendar)
@@ -340,6 +345,11 @@ impl Directory {
     /// All absences known, by person.
     pub fn absences(&self) -> impl Iterator<Item = &Absence> {
         self.absences.values().flatten()
+    }
+
+    /// The absences of one person, those with a deputy first.
+    pub fn absences_of(&self, person: &PersonId) -> &[Absence] {
+        self.absences.get(person).map_or(&[], Vec::as_slice)
     }
 
     /// Clause C1's chain: the deputy of `person`'s absence at `at`, the deputy's deputy, to the first

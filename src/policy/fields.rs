@@ -86,9 +86,9 @@ impl<'s> Reader<'s> {
         self.problems.push(problem);
     }
 
-    /// An error was noted.
-    pub fn has_errors(&self) -> bool {
-        self.problems.iter().any(Problem::is_error)
+    /// Errors noted so far.
+    pub fn error_count(&self) -> usize {
+        self.problems.iter().filter(|p| p.is_error()).count()
     }
 
     /// Everything noted, in the order of the text.
@@ -98,8 +98,15 @@ impl<'s> Reader<'s> {
     }
 
     fn wrong_type(&mut self, value: Value<'_>, wanted: &str) {
-        let found = value.get_ref().type_str();
-        self.error(value.span(), format!("this is a {found}, {wanted} is needed"), None);
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a text",
+            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.error(value.span(), format!("this is {found}, {wanted} is needed"), None);
     }
 
     /// A text.

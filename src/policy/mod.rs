@@ -9,22 +9,43 @@
 //! Owns the language of `config/policy.toml` and `config/calendars.toml`. Knows no SIP, no board, no
 //! clock and no files: texts, time and presence are handed in.
 
+mod calendars;
+mod check;
+mod condition;
+mod decide;
+mod display;
 mod fields;
+mod numbers;
+mod options;
 mod plan;
 mod problem;
+mod reach;
+mod resolve;
+mod rule;
+mod seen;
+mod target;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
+pub use calendars::calendars;
+pub use check::check_directory;
+pub use decide::decide;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
+pub use options::{DebtorFirst, PolicySettings, VipDebtor};
 pub use plan::{
     Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence,
     RuleTried, Step,
 };
 pub use problem::{Problem, Severity, Source, did_you_mean};
 
-use crate::domain::{AgentId, Calendar, Directory, NumberFormat, Settings, TrunkId};
+use calendars::Calendars;
+use numbers::Numbers;
+use rule::{Rule, Rules};
+
+use crate::domain::{DepartmentId, Directory, NumberFormat, Settings, TrunkId};
 
 /// The texts that a policy is compiled from, each with the name that its problems carry.
 #[derive(Clone, Copy, Debug)]
@@ -56,80 +77,145 @@ impl Names {
 #[derive(Clone, Debug)]
 pub struct Policy {
     hash: Arc<str>,
+    source: Source,
+    calendars_text: Arc<str>,
+    settings: PolicySettings,
+    called: Numbers<DepartmentId>,
+    regions: Numbers<Arc<str>>,
+    rules: Vec<Rule>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,
 }
 
 impl Policy {
     /// Texts → policy, names checked against `directory` too. Errors: everything that is wrong,
-    /// warnings included, in the order of the files.
+    /// warnings included: the calendars, the policy's text in its order, then the directory.
     pub fn compile(
         sources: &Sources<'_>,
         directory: &Directory,
         names: &Names,
     ) -> Result<Policy, Vec<Problem>> {
-        let mut policy = Policy::read(sources, names)?;
-        let found = policy.check(directory);
-        if found.iter().any(Problem::is_error) {
-            return Err(policy.warnings.into_iter().chain(found).collect());
+        let (mut policy, mut problems) = Self::read_all(sources, names);
+        problems.extend(policy.check(directory));
+        problems.sort_by_key(|p| (p.line == 0, p.file.as_ref() == sources.policy.0, p.span.start));
+        if problems.iter().any(Problem::is_error) {
+            return Err(problems);
         }
-        policy.warnings.extend(found);
+        policy.warnings = problems;
         Ok(policy)
     }
 
     /// Texts → policy without a directory: for a start before anybody was imported. What is then
     /// missing is what [`Policy::check`] lists.
-    pub fn read(sources: &Sources<'_>, _names: &Names) -> Result<Policy, Vec<Problem>> {
-        calendars(sources.calendars.0, sources.calendars.1)?;
-        Ok(Policy { hash: Arc::from("0"), warnings: Vec::new() })
+    pub fn read(sources: &Sources<'_>, names: &Names) -> Result<Policy, Vec<Problem>> {
+        let (mut policy, problems) = Self::read_all(sources, names);
+        if problems.iter().any(Problem::is_error) {
+            return Err(problems);
+        }
+        policy.warnings = problems;
+        Ok(policy)
     }
 
     /// What the policy names and `directory` does not have, and what is wrong with the directory
     /// itself. Called whenever the directory changes; running on is always possible.
-    pub fn check(&self, _directory: &Directory) -> Vec<Problem> {
-        Vec::new()
+    pub fn check(&self, directory: &Directory) -> Vec<Problem> {
+        let mut problems = check::names(self, directory);
+        problems.extend(check_directory(directory));
+        problems
     }
 
     /// SHA-256 of the texts, the first 32 hexadecimal digits.
     pub fn hash(&self) -> &Arc<str> {
         &self.hash
     }
-}
 
-/// The calendars of `calendars.toml` (clause C2). Errors: everything that is wrong with the file.
-pub fn calendars(
-    _file: &str,
-    _text: &str,
-) -> Result<BTreeMap<Arc<str>, Arc<Calendar>>, Vec<Problem>> {
-    Ok(BTreeMap::new())
-}
+    /// The text that it was compiled from, to be kept under its hash.
+    pub fn text(&self) -> &Arc<str> {
+        self.source.text()
+    }
 
-/// Where one call goes and why. Pure: the same policy, directory, facts and presence give the same
-/// decision. Total: whatever is missing, the call ends in a promised callback, never in an error.
-pub fn decide(
-    policy: &Policy,
-    _directory: &Directory,
-    _facts: &Facts,
-    _presence: &dyn Fn(AgentId) -> Presence,
-) -> Decision {
-    let ending = Ending::Callback { owner: None };
-    let name: Arc<str> = Arc::from("none");
-    Decision {
-        rule: name.clone(),
-        clause: name.clone(),
-        policy: policy.hash.clone(),
-        plan: Plan {
-            steps: Vec::new(),
-            ending: ending.clone(),
-            credit: Duration::ZERO,
-            display: name,
-        },
-        explanation: Explanation {
-            facts: Vec::new(),
-            rules: Vec::new(),
-            steps: Vec::new(),
-            ending,
-            notes: Vec::new(),
-        },
+    /// The text of the calendars that it was compiled with.
+    pub fn calendars_text(&self) -> &Arc<str> {
+        &self.calendars_text
+    }
+
+    /// `[settings]`.
+    pub fn settings(&self) -> &PolicySettings {
+        &self.settings
+    }
+
+    /// Name and clause of every rule, in order.
+    pub fn rules(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.rules.iter().map(|rule| (&rule.name, &rule.clause))
+    }
+
+    fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// As much of a policy as can be read, with everything that is wrong with the texts.
+    fn read_all(sources: &Sources<'_>, names: &Names) -> (Policy, Vec<Problem>) {
+        let (file, text) = sources.calendars;
+        let (calendars, mut problems) = calendars::read(&Source::new(file, text));
+        let source = Source::new(sources.policy.0, sources.policy.1);
+        let (mut reader, table) = Reader::parse(&source);
+        let mut fields = Fields::new(table.get_ref(), table.span(), "the policy");
+        let settings = PolicySettings::read(fields.optional("settings"), &mut reader);
+        let context = Context { settings: &settings, names, calendars: &calendars };
+        let called = fields.optional("called");
+        let called = called.map(|v| reader.tables(v, "[[called]]")).unwrap_or_default();
+        let format = &names.numbers;
+        let called = Numbers::read(called, "department", DepartmentId::new, format, &mut reader);
+        let regions = fields.optional("caller_region");
+        let regions = regions.map(|v| reader.tables(v, "[[caller_region]]")).unwrap_or_default();
+        let regions = Numbers::read(regions, "region", |r| Arc::from(r), format, &mut reader);
+        let rules = Rules::read(fields.optional("rule"), &context, &mut reader);
+        fields.finish(&mut reader);
+        reach::check(&rules, &context, &calendars, &mut reader);
+        problems.extend(reader.into_problems());
+        let policy = Policy {
+            hash: hash(sources),
+            calendars_text: Arc::from(text),
+            settings,
+            called,
+            regions,
+            rules: rules.rules,
+            warnings: Vec::new(),
+            source,
+        };
+        (policy, problems)
     }
 }
+
+fn hash(sources: &Sources<'_>) -> Arc<str> {
+    let mut hasher = Sha256::new();
+    hasher.update(sources.policy.1.as_bytes());
+    hasher.update([0]);
+    hasher.update(sources.calendars.1.as_bytes());
+    let digest = hasher.finalize();
+    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Arc::from(digits)
+}
+
+/// What rules may name while they are read.
+struct Context<'a> {
+    settings: &'a PolicySettings,
+    names: &'a Names,
+    calendars: &'a Calendars,
+}
+
+impl Context<'_> {
+    /// A trunk by name; its absence is noted.
+    fn trunk(&self, name: &At<String>, reader: &mut Reader<'_>) -> Option<TrunkId> {
+        let found = self.names.trunks.iter().find(|(trunk, _)| trunk.as_str() == name.value);
+        if found.is_none() {
+            let known = self.names.trunks.iter().map(|(trunk, _)| trunk.as_str());
+            let hint = did_you_mean(name, known);
+            reader.error(name.span.clone(), format!("no trunk is called `{name}`"), hint);
+        }
+        found.map(|(trunk, _)| trunk.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

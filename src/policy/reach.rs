@@ -1,0 +1,378 @@
+//! Can every rule be reached, and does every call find one?
+//!
+//! Conditions ask about few things with few distinguishable values each: the *space* is their finite
+//! product. A condition is a *block* in it (a set of values per dimension). Rules take their blocks away
+//! from the whole in order:
+//!
+//! ```text
+//! rest = everything a call can be
+//! for each condition:  rest ∩ block = ∅  → never reached: earlier rules took it all
+//!                      rest := rest ∖ block        (at most one block per dimension is left)
+//! rest ≠ ∅ at the end  → a call that no rule fits; any of its points is the example
+//! ```
+//! What cannot be together is never in `rest`: a caller who is no known client has no type, VIP level,
+//! debt or department; of opening hours only those combinations count that the calendars really have.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+
+use super::calendars::Calendars;
+use super::condition::Test;
+use super::fields::Reader;
+use super::numbers::{Dialled, Pattern, witnesses};
+use super::rule::Rules;
+use super::{Context, Rule};
+use crate::domain::Vip;
+
+/// More blocks than this, and the check says that it gave up.
+const BLOCKS_MAX: usize = 20_000;
+
+/// Years whose calendars are looked at: every weekday for every date, leap years included.
+const YEARS: std::ops::Range<i16> = 2024..2036;
+
+/// Notes every rule that is never reached and a call that no rule fits.
+pub(super) fn check(
+    rules: &Rules,
+    context: &Context<'_>,
+    calendars: &Calendars,
+    reader: &mut Reader<'_>,
+) {
+    let space = Space::of(&rules.rules, context, calendars);
+    let mut rest = space.everything();
+    let mut taken: Vec<(usize, Block)> = Vec::new();
+    for (index, rule) in rules.rules.iter().enumerate() {
+        for condition in rule.when.iter().filter(|c| !c.is_off()) {
+            let wanted = space.of_tests(&condition.tests);
+            if !rest.iter().any(|r| r.meets(&wanted)) {
+                let message = never(rule, &wanted, &taken, &rules.rules, &space, reader);
+                let hint = "move it up, narrow those before it, or remove it".to_owned();
+                reader.error(condition.span.clone(), message, Some(hint));
+            }
+            rest = rest.into_iter().flat_map(|r| r.minus(&wanted)).collect();
+            taken.push((index, wanted));
+            if rest.len() > BLOCKS_MAX {
+                let message = "the conditions are too many to be checked for gaps and shadows";
+                reader.warn(rule.span.clone(), message, None);
+                return;
+            }
+        }
+    }
+    if let (Some(gap), true, Some(last)) = (rest.first(), rules.complete, rules.rules.last()) {
+        let message = format!("no rule fits this call: {}", space.example(gap));
+        let hint = "end with a rule without `when` (B4: everybody else, to the operators)";
+        reader.error(last.span.clone(), message, Some(hint.to_owned()));
+    }
+}
+
+fn never(
+    rule: &Rule,
+    wanted: &Block,
+    taken: &[(usize, Block)],
+    rules: &[Rule],
+    space: &Space,
+    reader: &Reader<'_>,
+) -> String {
+    if !space.everything().iter().any(|r| r.meets(wanted)) {
+        return format!("`{}` is never reached: no call can be all of this at once", rule.name);
+    }
+    let before: BTreeSet<usize> =
+        taken.iter().filter(|(_, b)| b.meets(wanted)).map(|(index, _)| *index).collect();
+    let names: Vec<String> = before
+        .into_iter()
+        .map(|index| {
+            let (line, _) = reader.source().position(rules[index].span.start);
+            format!("`{}` (line {line})", rules[index].name)
+        })
+        .collect();
+    format!("`{}` is never reached: {} takes all its calls", rule.name, names.join(" with "))
+}
+
+/// A set of a dimension's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mask(Vec<u64>);
+
+impl Mask {
+    fn of(values: impl Iterator<Item = bool>) -> Self {
+        let mut words = Vec::new();
+        for (i, yes) in values.enumerate() {
+            if i % 64 == 0 {
+                words.push(0);
+            }
+            words[i / 64] |= u64::from(yes) << (i % 64);
+        }
+        Self(words)
+    }
+
+    fn and(&self, other: &Mask) -> Mask {
+        Mask(self.0.iter().zip(&other.0).map(|(a, b)| a & b).collect())
+    }
+
+    fn without(&self, other: &Mask) -> Mask {
+        Mask(self.0.iter().zip(&other.0).map(|(a, b)| a & !b).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    fn first(&self) -> usize {
+        let word = self.0.iter().position(|word| *word != 0).unwrap_or(0);
+        word * 64 + self.0.get(word).map_or(0, |w| w.trailing_zeros() as usize)
+    }
+}
+
+/// A set of values in each dimension.
+#[derive(Clone, Debug)]
+struct Block(Vec<Mask>);
+
+impl Block {
+    fn meets(&self, other: &Block) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| !a.and(b).is_empty())
+    }
+
+    /// This without `other`: blocks that do not meet each other.
+    fn minus(self, other: &Block) -> Vec<Block> {
+        if !self.meets(other) {
+            return vec![self];
+        }
+        let mut left = Vec::new();
+        let mut inside = self;
+        for i in 0..inside.0.len() {
+            let outside = inside.0[i].without(&other.0[i]);
+            let within = inside.0[i].and(&other.0[i]);
+            if !outside.is_empty() {
+                let mut piece = inside.clone();
+                piece.0[i] = outside;
+                left.push(piece);
+            }
+            inside.0[i] = within;
+        }
+        left
+    }
+}
+
+/// Who calls, as far as clauses A1 and A3 tell callers apart.
+const CALLERS: [(&str, bool, bool); 4] = [
+    ("a known client", true, false),
+    ("a new client who is in the database", true, true),
+    ("a valid number that is in no list", false, true),
+    ("a withheld number", false, false),
+];
+
+const VIPS: [Vip; 3] = [Vip::None, Vip::Local, Vip::Branch];
+
+/// The values that the rules can tell apart.
+struct Space {
+    /// Types; then "another".
+    types: Vec<String>,
+    /// Trunks; then our own people.
+    trunks: Vec<String>,
+    /// A number for each class; the last fits no pattern.
+    called: Vec<String>,
+    /// Regions; then "another or none".
+    regions: Vec<String>,
+    /// Departments; then "another or none".
+    departments: Vec<String>,
+    /// Calendars that the rules ask, and which of them are open together.
+    calendars: Vec<Arc<str>>,
+    hours: Vec<Vec<bool>>,
+}
+
+const CALLER: usize = 0;
+const TYPE: usize = 1;
+const VIP: usize = 2;
+const DEBT: usize = 3;
+const TRUNK: usize = 4;
+const CALLED: usize = 5;
+const REGION: usize = 6;
+const DEPARTMENT: usize = 7;
+const HOURS: usize = 8;
+
+impl Space {
+    fn of(rules: &[Rule], context: &Context<'_>, calendars: &Calendars) -> Self {
+        let tests: Vec<&Test> = rules.iter().flat_map(|r| &r.when).flat_map(|c| &c.tests).collect();
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let (mut regions, mut departments) = (BTreeSet::new(), BTreeSet::new());
+        let mut asked = BTreeSet::new();
+        for test in tests {
+            match test {
+                Test::Called(wanted) => patterns.extend(wanted.iter().cloned()),
+                Test::Region(wanted) => regions.extend(wanted.iter().map(|r| r.to_string())),
+                Test::Department(wanted) => {
+                    departments.extend(wanted.iter().map(|d| d.to_string()));
+                }
+                Test::Hours { calendar, .. } => {
+                    asked.insert(calendar.clone());
+                }
+                _ => {}
+            }
+        }
+        patterns.sort();
+        patterns.dedup();
+        let calendars_asked: Vec<Arc<str>> = asked.into_iter().collect();
+        let types = context.settings.client_types.iter().map(|t| t.as_str().to_owned());
+        let other = || std::iter::once(String::new());
+        Self {
+            types: types.chain(other()).collect(),
+            trunks: context
+                .names
+                .trunks
+                .iter()
+                .map(|(t, _)| t.to_string())
+                .chain(other())
+                .collect(),
+            called: witnesses(&patterns),
+            regions: regions.into_iter().chain(other()).collect(),
+            departments: departments.into_iter().chain(other()).collect(),
+            hours: hours_together(&calendars_asked, calendars),
+            calendars: calendars_asked,
+        }
+    }
+
+    /// Everything that a call can be.
+    fn everything(&self) -> Vec<Block> {
+        let mut client = self.any();
+        client.0[CALLER] = Mask::of(CALLERS.iter().map(|(_, known, _)| *known));
+        let mut stranger = self.any();
+        stranger.0[CALLER] = Mask::of(CALLERS.iter().map(|(_, known, _)| !*known));
+        stranger.0[TYPE] = last_of(self.types.len());
+        stranger.0[VIP] = Mask::of(VIPS.iter().map(|v| *v == Vip::None));
+        stranger.0[DEBT] = Mask::of([true, false].into_iter());
+        stranger.0[DEPARTMENT] = last_of(self.departments.len());
+        vec![client, stranger]
+    }
+
+    fn any(&self) -> Block {
+        let full = |len: usize| Mask::of(std::iter::repeat_n(true, len));
+        let lens = [
+            CALLERS.len(),
+            self.types.len(),
+            VIPS.len(),
+            2,
+            self.trunks.len(),
+            self.called.len(),
+            self.regions.len(),
+            self.departments.len(),
+            self.hours.len(),
+        ];
+        Block(lens.into_iter().map(full).collect())
+    }
+
+    fn of_tests(&self, tests: &[Test]) -> Block {
+        let mut wanted = self.any();
+        for test in tests {
+            let (dimension, mask) = match test {
+                Test::ClientType(types) => {
+                    (TYPE, among(&self.types, |t| types.iter().any(|w| w.as_str() == t)))
+                }
+                Test::Vip(levels) => (VIP, Mask::of(VIPS.iter().map(|v| levels.contains(v)))),
+                Test::New(new) => (CALLER, Mask::of(CALLERS.iter().map(|(_, _, n)| n == new))),
+                Test::Identified(known) => {
+                    (CALLER, Mask::of(CALLERS.iter().map(|(_, k, _)| k == known)))
+                }
+                Test::Debtor(owes) => (DEBT, Mask::of([!*owes, *owes].into_iter())),
+                Test::Trunk(trunks) => {
+                    (TRUNK, among(&self.trunks, |t| trunks.iter().any(|w| w.as_str() == t)))
+                }
+                Test::Called(patterns) => (CALLED, among(&self.called, |n| fits_any(patterns, n))),
+                Test::Region(regions) => {
+                    (REGION, among(&self.regions, |r| regions.iter().any(|w| w.as_ref() == r)))
+                }
+                Test::Department(names) => (
+                    DEPARTMENT,
+                    among(&self.departments, |d| names.iter().any(|w| w.as_str() == d)),
+                ),
+                Test::Hours { calendar, open } => (HOURS, self.hours_mask(calendar, *open)),
+                Test::Setting { .. } => continue,
+            };
+            wanted.0[dimension] = wanted.0[dimension].and(&mask);
+        }
+        wanted
+    }
+
+    fn hours_mask(&self, calendar: &Arc<str>, open: bool) -> Mask {
+        let place = self.calendars.iter().position(|c| c == calendar);
+        Mask::of(self.hours.iter().map(|h| place.is_none_or(|place| h[place] == open)))
+    }
+
+    /// One call of a box in words: only what the rules ask about.
+    fn example(&self, gap: &Block) -> String {
+        let value = |dimension: usize| gap.0[dimension].first();
+        let mut words = vec![CALLERS[value(CALLER)].0.to_owned()];
+        let known = CALLERS[value(CALLER)].1;
+        if known {
+            let client_type = &self.types[value(TYPE)];
+            let another = client_type.is_empty();
+            let name = if another { "that the policy does not name" } else { client_type };
+            words.push(format!("type {name}"));
+            words.push(format!("VIP {}", VIPS[value(VIP)].as_str()));
+            words.push(if value(DEBT) == 1 { "owes money" } else { "owes nothing" }.to_owned());
+        }
+        let mut name = |list: &[String], dimension: usize, word: &str, other: &str| {
+            if list.len() > 1 {
+                let text = &list[value(dimension)];
+                words.push(format!("{word} {}", if text.is_empty() { other } else { text }));
+            }
+        };
+        name(&self.called, CALLED, "called number", "none of those named");
+        name(&self.regions, REGION, "region", "none of those named");
+        name(&self.departments, DEPARTMENT, "department", "none of those named");
+        if self.trunks[value(TRUNK)].is_empty() {
+            words.push("from one of our people".to_owned());
+        } else {
+            words.push(format!("over trunk {}", self.trunks[value(TRUNK)]));
+        }
+        for (calendar, open) in self.calendars.iter().zip(&self.hours[value(HOURS)]) {
+            words.push(format!("{calendar} {}", if *open { "open" } else { "closed" }));
+        }
+        words.join(", ")
+    }
+}
+
+fn among(values: &[String], wanted: impl Fn(&str) -> bool) -> Mask {
+    Mask::of(values.iter().map(|value| !value.is_empty() && wanted(value)))
+}
+
+fn last_of(len: usize) -> Mask {
+    Mask::of((0..len).map(|i| i + 1 == len))
+}
+
+fn fits_any(patterns: &[Pattern], number: &str) -> bool {
+    let dialled = Dialled { e164: Some(number), raw: number };
+    patterns.iter().any(|pattern| pattern.fits(dialled))
+}
+
+/// Which of `asked` are open together at some instant: looked up at every edge of every one of them,
+/// over a winter and a summer week and all special days of years enough for every weekday.
+fn hours_together(asked: &[Arc<str>], calendars: &Calendars) -> Vec<Vec<bool>> {
+    let asked: Vec<_> = asked.iter().filter_map(|name| calendars.get(name)).collect();
+    let weeks = [Date::constant(2026, 1, 4), Date::constant(2026, 7, 5)].into_iter();
+    let mut days: BTreeSet<Date> = weeks.flat_map(|day| around(day, 0..9)).collect();
+    for calendar in &asked {
+        let special = YEARS.flat_map(|year| calendar.special_days(year));
+        days.extend(special.flat_map(|day| around(day, -1..2)));
+    }
+    let mut found = BTreeSet::new();
+    for day in days {
+        for edge in asked.iter().flat_map(|calendar| calendar.edges(day)) {
+            let before = edge.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(edge);
+            for at in [edge, before] {
+                found.insert(asked.iter().map(|c| c.is_open(at)).collect::<Vec<bool>>());
+            }
+        }
+    }
+    if found.is_empty() {
+        // No calendar asked, or none that ever changes.
+        let noon = Date::constant(2026, 1, 5).at(12, 0, 0, 0).in_tz("UTC");
+        let at = noon.map_or(jiff::Timestamp::UNIX_EPOCH, |noon| noon.timestamp());
+        found.insert(asked.iter().map(|c| c.is_open(at)).collect());
+    }
+    found.into_iter().collect()
+}
+
+fn around(day: Date, offsets: std::ops::Range<i64>) -> impl Iterator<Item = Date> {
+    offsets.filter_map(move |n| day.checked_add(jiff::Span::new().days(n)).ok())
+}

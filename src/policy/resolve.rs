@@ -1,0 +1,267 @@
+//! From the words of a step to people, queues and reasons (clauses C1, C2, C7).
+//!
+//! Everybody whom a step could mean is listed; who cannot be rung now is listed with the reason and
+//! has no queue in it if that is certain for the whole call (absent, closed, no phone). Nothing here
+//! fails: a name that leads nowhere is a note.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Policy;
+use super::plan::{Candidate, Presence, Step};
+use super::rule::StepRule;
+use super::seen::Seen;
+use super::target::{Target, Which, Who};
+use crate::domain::{
+    AbsenceKind, AgentId, Department, DepartmentId, Directory, Person, PersonId, QueueId,
+};
+
+/// Answers what a call's targets mean, for one decision.
+pub(super) struct Resolver<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) directory: &'a Directory,
+    pub(super) seen: &'a Seen<'a>,
+    pub(super) presence: &'a dyn Fn(AgentId) -> Presence,
+}
+
+/// Whom a step means, before anybody's presence is looked at.
+#[derive(Default)]
+struct Meant {
+    agents: Vec<AgentId>,
+    for_whom: Option<PersonId>,
+    group: Option<QueueId>,
+    notes: Vec<String>,
+}
+
+impl Meant {
+    fn nobody(note: String) -> Self {
+        Self { notes: vec![note], ..Self::default() }
+    }
+}
+
+impl Resolver<'_> {
+    /// All steps of a route.
+    pub(super) fn steps(&self, rules: &[StepRule]) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        let mut named: Vec<(AgentId, usize)> = Vec::new();
+        for rule in rules {
+            let mut meant = self.meant(&rule.to);
+            if meant.group.is_none() {
+                self.leave_out_those_named(&mut meant, &mut named, steps.len());
+            }
+            steps.push(self.step(rule, meant));
+        }
+        steps
+    }
+
+    /// Clause B10: a person named in an earlier step keeps the call there and gets no second wait.
+    fn leave_out_those_named(
+        &self,
+        meant: &mut Meant,
+        named: &mut Vec<(AgentId, usize)>,
+        step: usize,
+    ) {
+        let mut notes = Vec::new();
+        meant.agents.retain(|agent| {
+            let Some((_, earlier)) = named.iter().find(|(a, _)| a == agent) else { return true };
+            notes.push(format!("{} is in step {} already", self.name(*agent), earlier + 1));
+            false
+        });
+        meant.notes.extend(notes);
+        named.extend(meant.agents.iter().map(|agent| (*agent, step)));
+    }
+
+    fn step(&self, rule: &StepRule, meant: Meant) -> Step {
+        let for_whom = &meant.for_whom;
+        let people: Vec<Candidate> =
+            meant.agents.iter().filter_map(|agent| self.candidate(*agent, for_whom)).collect();
+        let reachable = |c: &&Candidate| self.may_come_free(c);
+        let queues = match meant.group {
+            Some(group) => people.iter().find(reachable).map(|_| group).into_iter().collect(),
+            None => {
+                let open = people.iter().filter(reachable);
+                open.map(|c| self.directory.own_queue(c.agent)).collect()
+            }
+        };
+        let note = meant.notes.join("; ");
+        Step {
+            to: rule.text.clone(),
+            clause: rule.clause.clone(),
+            people,
+            queues,
+            ring: rule.ring,
+            wait: rule.wait,
+            only: rule.only,
+            note: (!note.is_empty()).then(|| Arc::from(note)),
+        }
+    }
+
+    /// Who is absent, closed or without a phone stays so for this call's lifetime.
+    fn may_come_free(&self, candidate: &Candidate) -> bool {
+        let person = self.directory.person(candidate.agent);
+        let can = |p: &Arc<Person>| {
+            p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()
+        };
+        !candidate.closed && person.is_some_and(can)
+    }
+
+    fn candidate(&self, agent: AgentId, for_whom: &Option<PersonId>) -> Option<Candidate> {
+        let person = self.directory.person(agent)?;
+        let calendar = self.directory.calendar_of(person);
+        let closed = calendar.is_some_and(|c| !c.is_open(self.at()));
+        let presence = if let Some(why) = self.absent(person) {
+            Presence::Gone { why: Arc::from(why) }
+        } else if closed {
+            let opens = calendar.and_then(|c| Some((c.opens(self.at())?, c.zone().clone())));
+            let why = opens.map_or("closed".to_owned(), |(at, zone)| {
+                format!("closed, opens {}", zone.to_datetime(at).strftime("%a %F %H:%M"))
+            });
+            Presence::Gone { why: Arc::from(why) }
+        } else if person.sip_user.is_none() {
+            Presence::Gone { why: Arc::from("no phone of ours") }
+        } else {
+            (self.presence)(agent)
+        };
+        let stands_in_for = for_whom.clone();
+        Some(Candidate { person: person.id.clone(), agent, stands_in_for, presence, closed })
+    }
+
+    /// `absent (leave to 2026-03-04)`.
+    fn absent(&self, person: &Person) -> Option<String> {
+        let absence = self.directory.absence(person, self.at())?;
+        let kind = match absence.kind {
+            AbsenceKind::BusinessTrip => "business trip",
+            AbsenceKind::Leave => "leave",
+            AbsenceKind::Sickness => "sickness",
+            AbsenceKind::Other => "other",
+        };
+        Some(format!("absent ({kind} to {})", absence.to))
+    }
+
+    fn meant(&self, target: &Target) -> Meant {
+        match target {
+            Target::One(who) => match self.who(who) {
+                Ok(agent) => Meant { agents: vec![agent], ..Meant::default() },
+                Err(why) => Meant::nobody(why),
+            },
+            Target::Deputies(who) => match self.who(who) {
+                Ok(agent) => self.deputies(agent),
+                Err(why) => Meant::nobody(why),
+            },
+            Target::Role(role, which) => {
+                let department = match which.as_ref().map(|which| self.which(which)) {
+                    Some(Err(why)) => return Meant::nobody(why),
+                    Some(Ok(department)) => Some(department),
+                    None => None,
+                };
+                let group = match &department {
+                    Some(department) => self.directory.group_in(role, department),
+                    None => self.directory.group(role),
+                };
+                match (group, department) {
+                    (Some(group), _) => Meant {
+                        agents: group.members.clone(),
+                        group: Some(group.queue),
+                        ..Meant::default()
+                    },
+                    (None, Some(place)) => Meant::nobody(format!("nobody is {role} in {place}")),
+                    (None, None) => Meant::nobody(format!("nobody is {role}")),
+                }
+            }
+        }
+    }
+
+    /// Clause C1: only those named for the absence.
+    fn deputies(&self, agent: AgentId) -> Meant {
+        let Some(person) = self.directory.person(agent) else { return Meant::default() };
+        let Some(absent) = self.absent(person) else {
+            return Meant::nobody(format!("{} is not absent", person.id));
+        };
+        let agents = self.directory.deputies(&person.id, self.at());
+        if agents.is_empty() {
+            return Meant::nobody(format!("{} is {absent}, no deputy is named", person.id));
+        }
+        Meant { agents, for_whom: Some(person.id.clone()), ..Meant::default() }
+    }
+
+    /// The person meant, or why there is none.
+    pub(super) fn who(&self, who: &Who) -> Result<AgentId, String> {
+        match who {
+            Who::Manager => {
+                let client = self.seen.client.ok_or("no client is known")?;
+                let manager = client.manager.as_ref().ok_or("the client has no manager")?;
+                self.agent(manager, "manager")
+            }
+            Who::Head(which) => {
+                let department = self.department(which)?;
+                let head = department.head.as_ref();
+                let head = head.ok_or_else(|| format!("{} has no head", department.id))?;
+                self.agent(head, "head")
+            }
+            Who::Person(person) => self.agent(person, "person"),
+        }
+    }
+
+    fn agent(&self, person: &PersonId, what: &str) -> Result<AgentId, String> {
+        self.directory.agent(person).ok_or_else(|| format!("{what} {person} has left"))
+    }
+
+    fn which(&self, which: &Which) -> Result<DepartmentId, String> {
+        match which {
+            Which::Relevant => Ok(self.seen.relevant.department.clone()),
+            Which::Default => Ok(self.policy.settings().default_department.clone()),
+            Which::Named(name) => Ok(name.value.clone()),
+            Which::Client => {
+                let client = self.seen.client.ok_or("no client is known")?;
+                let department = client.department.clone();
+                department.ok_or_else(|| "no department is responsible for the client".to_owned())
+            }
+            Which::Manager => {
+                let manager = self.who(&Who::Manager)?;
+                let person = self.directory.person(manager);
+                let department = person.and_then(|p| p.department.clone());
+                department.ok_or_else(|| format!("{} has no department", self.name(manager)))
+            }
+        }
+    }
+
+    fn department(&self, which: &Which) -> Result<&Department, String> {
+        let name = self.which(which)?;
+        let department = self.directory.department(&name);
+        department.ok_or_else(|| format!("there is no department {name}"))
+    }
+
+    /// Whose promise it is: whom the rule names, else the client's manager → the head of the client's
+    /// department → the default; of those the first whom somebody present stands for (clause C1), else
+    /// the first who exists.
+    pub(super) fn owner(&self, named: Option<&Who>, notes: &mut Vec<String>) -> Option<PersonId> {
+        let usual = [Who::Manager, Who::Head(Which::Client)];
+        let default = self.policy.settings().callback_owner.as_ref().map(|owner| &owner.value);
+        let order: Vec<AgentId> = named
+            .into_iter()
+            .chain(&usual)
+            .chain(default)
+            .filter_map(|who| self.who(who).ok())
+            .collect();
+        for agent in &order {
+            let person = self.directory.person(*agent)?;
+            let Some(stand_in) = self.directory.stand_in(&person.id, self.at()) else { continue };
+            if stand_in != *agent {
+                let absent = self.absent(person).unwrap_or_default();
+                let stand_in = self.name(stand_in);
+                notes.push(format!("the callback falls to {stand_in}: {} is {absent}", person.id));
+            }
+            return self.directory.person(stand_in).map(|p| p.id.clone());
+        }
+        order.first().and_then(|agent| self.directory.person(*agent)).map(|p| p.id.clone())
+    }
+
+    fn name(&self, agent: AgentId) -> String {
+        self.directory.person(agent).map_or_else(String::new, |p| p.id.to_string())
+    }
+
+    fn at(&self) -> Timestamp {
+        self.seen.facts.at
+    }
+}

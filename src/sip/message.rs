@@ -183,7 +183,9 @@ impl Message {
 
     /// `None` if missing, malformed or above 255.
     pub fn max_forwards(&self) -> Option<u8> {
-        self.number(Header::MaxForwards).and_then(|n| n.try_into().ok())
+        let digits = self.header(Header::MaxForwards)?;
+        let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+        is_number.then(|| digits.parse().ok()).flatten()
     }
 
     /// The first line's value as a number (Expires, Min-SE, RSeq …), seconds where the header has seconds; what

@@ -70,9 +70,7 @@ impl FusedIterator for Values<'_> {}
 /// everything behind it.
 pub(super) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
     let bytes = text.as_bytes();
-    if memchr::memchr(wanted, bytes).is_none() {
-        return None;
-    }
+    memchr::memchr(wanted, bytes)?;
     let (mut i, mut in_angle) = (0, false);
     while i < bytes.len() {
         match bytes[i] {

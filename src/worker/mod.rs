@@ -24,7 +24,7 @@ pub use clock::Clock;
 pub use inbox::{Full, Inbox, Outlet};
 
 use crate::domain::{CallKey, Flow, Moment, Number, ShardId};
-use crate::store::journal::{Health, Writer};
+use crate::store::journal::{Health, State, Writer};
 use crate::switch::{Event, Identified, Input, Mail, Output, Promise, Refusal};
 
 /// What a worker turns: the switch, or a stand-in in tests. The drain rule is `switch`'s.
@@ -35,8 +35,6 @@ pub trait Core {
     fn poll_output(&mut self) -> Option<Output>;
     /// When `Input::Wake` is wanted at the latest.
     fn poll_timeout(&self) -> Moment;
-    /// What still holds of the state that the journal must keep: the head of a new segment.
-    fn checkpoint(&self) -> Vec<Event>;
 }
 
 /// Where a worker's outputs go. Called from the worker's thread: nothing here may wait.
@@ -76,6 +74,8 @@ pub struct Built {
     pub core: Box<dyn Core>,
     /// Where it writes.
     pub writer: Writer,
+    /// What holds at the writer's begin: with every event since, the head of its next segment.
+    pub state: State,
 }
 
 /// Builds a core on the worker's thread.

@@ -53,10 +53,6 @@ impl Core for Puppet {
     fn poll_timeout(&self) -> Moment {
         self.timer.unwrap_or(Moment::NEVER)
     }
-
-    fn checkpoint(&self) -> Vec<Event> {
-        Vec::new()
-    }
 }
 
 fn flow() -> Flow {
@@ -118,6 +114,7 @@ impl Stage {
         let build: Build = Box::new(move |_| Built {
             core: Box::new(Puppet::default()),
             writer: journal.writer(Source::Worker(ShardId(0)), jiff::Timestamp::now(), &[]),
+            state: State::default(),
         });
         let outside = Arc::new(Witness(std::sync::Mutex::new(say)));
         let worker =

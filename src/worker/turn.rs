@@ -129,12 +129,13 @@ impl Turning {
     fn leave(&mut self, built: &mut Built) {
         if !self.events.is_empty() {
             built.writer.append(&self.events);
+            self.events.iter().for_each(|event| built.state.apply(event));
             self.outside.recorded(self.shard, &self.events);
             self.events.clear();
         }
         if built.writer.wants_rotation() {
             let at = self.wall.wall(self.clock.now());
-            built.writer.rotate(at, &built.core.checkpoint());
+            built.writer.rotate(at, &built.state.checkpoint());
         }
         for output in self.outputs.drain(..) {
             match output {

@@ -7,6 +7,8 @@ pub mod config;
 pub mod dialog;
 pub mod domain;
 pub mod meters;
+#[cfg(feature = "shell")]
+pub mod net;
 pub mod policy;
 pub mod registrar;
 pub mod sip;

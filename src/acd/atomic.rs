@@ -26,3 +26,24 @@ impl Table {
         self.0.len()
     }
 }
+
+/// A table of figures on which the protocol does not rest: lengths, tallies. Standard atomics even in a
+/// model, so that they do not multiply its states.
+pub(super) struct Figures(Box<[std::sync::atomic::AtomicU64]>);
+
+impl Figures {
+    /// `len` figures, all zero.
+    pub(super) fn new(len: usize) -> Self {
+        Self((0..len).map(|_| std::sync::atomic::AtomicU64::new(0)).collect())
+    }
+
+    /// The figure at a place.
+    pub(super) fn at(&self, place: usize) -> &std::sync::atomic::AtomicU64 {
+        &self.0[place]
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

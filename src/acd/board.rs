@@ -20,7 +20,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::atomic::{AtomicU64, Ordering, Table, fence};
+use super::atomic::{Figures, Ordering, Table, fence};
 use super::bell::Bells;
 use super::key::Key;
 use super::roster::{Roster, RosterError};
@@ -137,13 +137,14 @@ pub struct Board {
     pub(super) back_off_until: Table,
     pub(super) roster: Roster,
     head: Table,
-    depth: Table,
-    len: Table,
-    pub(super) elsewhere: Table,
+    depth: Figures,
+    len: Figures,
+    pub(super) elsewhere: Figures,
     pub(super) bells: Bells,
     suspect: Table,
-    presence: AtomicU64,
-    pub(super) tallies: Table,
+    /// One word: how often presence changed.
+    presence: Figures,
+    pub(super) tallies: Figures,
     wakers: Vec<Arc<dyn Wake>>,
     #[cfg(all(loom, test))]
     pub(super) lacking: Vec<Part>,
@@ -171,13 +172,13 @@ impl Board {
             back_off_until: Table::new(agents, 0),
             roster: Roster::new(&limits),
             head: Table::new(queues * shards, Key::EMPTY.bits()),
-            depth: Table::new(queues * shards, 0),
-            len: Table::new(queues, 0),
-            elsewhere: Table::new(shards * agents.div_ceil(64), 0),
+            depth: Figures::new(queues * shards),
+            len: Figures::new(queues),
+            elsewhere: Figures::new(shards * agents.div_ceil(64)),
             bells: Bells::new(shards, agents),
             suspect: Table::new(shards.div_ceil(64), 0),
-            presence: AtomicU64::new(0),
-            tallies: Table::new(ORPHANS + 1, 0),
+            presence: Figures::new(1),
+            tallies: Figures::new(ORPHANS + 1),
             wakers,
             #[cfg(all(loom, test))]
             lacking: Vec::new(),
@@ -256,7 +257,7 @@ impl Board {
     /// compares it with the last reading and asks [`Board::queue_view`] again (clause C7). Wait-free.
     pub fn presence_epoch(&self) -> u64 {
         // Acquire: who sees the new number sees the words that were changed before it.
-        self.presence.load(Ordering::Acquire)
+        self.presence.at(0).load(Ordering::Acquire)
     }
 
     /// What the safety nets had to do so far.
@@ -282,7 +283,9 @@ impl Board {
     ) -> Result<(), RosterError> {
         self.roster.check(agent, queues)?;
         let place = agent.index();
-        self.roster.write(place, queues);
+        if !self.roster.write(place, queues) {
+            return Ok(());
+        }
         // SeqCst: whoever lets this agent go idle, or a caller in, afterwards sees the new row, or we see
         // what they wrote (models M8, M9).
         fence(Ordering::SeqCst);
@@ -411,7 +414,7 @@ impl Board {
     /// A cause of being gone, or a roster, has changed: everybody who waits looks again.
     pub(super) fn presence_changed(&self) {
         // Release: see `presence_epoch`.
-        self.presence.fetch_add(1, Ordering::Release);
+        self.presence.at(0).fetch_add(1, Ordering::Release);
         (0..self.shards()).for_each(|shard| self.wake(shard));
     }
 

@@ -167,6 +167,7 @@ impl Desk {
     /// afterwards, in this order, so that the same agent is not offered the same call at once. Lock-free.
     pub fn give_back(&mut self, now: Moment, call: CallKey) {
         self.tick(now);
+        self.undo_unpolled(call);
         let Some(queues) = self.lines.give_back(call) else { return };
         for queue in queues {
             self.board.readmit(queue);
@@ -174,7 +175,6 @@ impl Desk {
         }
         self.board.shown();
         self.seek(call);
-        self.undo_unpolled(call);
     }
 
     /// The next agent that was bound to a call, in the order in which they were.
@@ -182,8 +182,8 @@ impl Desk {
         self.ready.pop_front()
     }
 
-    /// Callers ahead of a waiting call in the queue where fewest are; `None` unless it waits. Exact for
-    /// this shard's callers; another shard's are taken to have come evenly between its first caller and
+    /// Callers ahead of a waiting call in the queue where fewest are, as of the last turn; `None` unless
+    /// it waits. Exact for this shard's callers; another shard's are taken to have come evenly between its first caller and
     /// now, and count as at least one if its first is ahead.
     pub fn position(&self, call: CallKey) -> Option<u32> {
         let line = self.lines.line(call).filter(|line| line.offered.is_none())?;

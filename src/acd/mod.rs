@@ -38,3 +38,6 @@ pub use hand::After;
 pub use roster::{GROUPS_MAX, RosterError};
 pub use sweep::{HAND_LIMIT, SWEEP_EVERY};
 pub use word::{AgentState, Flags, Token};
+
+#[cfg(all(test, not(loom)))]
+mod tests;

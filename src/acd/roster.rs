@@ -109,13 +109,9 @@ impl Roster {
         Ok(())
     }
 
-    /// Writes a checked row, and the bits of queues that are new in it. Owner only.
-    pub(super) fn write(&self, agent: usize, queues: &[QueueId]) {
-        for queue in queues.iter().filter(|q| q.index() < self.groups) {
-            let (place, bit) = self.bit(agent, queue.index());
-            // Relaxed: the owner's fence after the row orders bits and row together.
-            self.members.at(place).fetch_or(bit, Ordering::Relaxed);
-        }
+    /// Writes a checked row, and the bits of queues that are new in it. Owner only. `false`: the agent
+    /// serves these queues already.
+    pub(super) fn write(&self, agent: usize, queues: &[QueueId]) -> bool {
         let mut row = [NONE; ROW];
         let mut len = 0;
         for queue in queues {
@@ -125,9 +121,18 @@ impl Roster {
                 len += 1;
             }
         }
+        if row[..len].iter().map(|queue| *queue as usize).eq(self.queues(agent)) {
+            return false;
+        }
+        for queue in row[..len].iter().filter(|queue| **queue < self.groups as u64) {
+            let (place, bit) = self.bit(agent, *queue as usize);
+            // Relaxed: the owner's fence after the row orders bits and row together.
+            self.members.at(place).fetch_or(bit, Ordering::Relaxed);
+        }
         for (i, queue) in row.into_iter().enumerate() {
             self.serves.at(agent * ROW + i).store(queue, Ordering::Relaxed);
         }
+        true
     }
 
     /// Clears the bits of groups that `agent` serves no more. Owner only, after the row's fence.
@@ -177,7 +182,8 @@ mod tests {
         let roster = roster();
         let queues = [QueueId(20 + 66), QueueId(3), QueueId(7), QueueId(3)];
         assert_eq!(roster.check(AgentId(66), &queues), Ok(()));
-        roster.write(66, &queues);
+        assert!(roster.write(66, &queues));
+        assert!(!roster.write(66, &queues));
         assert_eq!(roster.queues(66).collect::<Vec<_>>(), [86, 3, 7]);
         assert_eq!(roster.candidates(3).collect::<Vec<_>>(), [66]);
         assert_eq!(roster.candidates(86).collect::<Vec<_>>(), [66]);

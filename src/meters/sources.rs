@@ -101,3 +101,76 @@ fn choose(bucket: &[AtomicU64], fingerprint: u64, second: u64) -> (&AtomicU64, E
     let best = entries.min_by_key(|(_, entry)| rank(*entry));
     best.expect("a bucket has eight places")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(last: u16) -> IpAddr {
+        IpAddr::from([10, 0, (last >> 8) as u8, last as u8])
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn failures_count_for_a_minute_from_the_first() {
+        let sources = Sources::new(64, [1; 16]);
+        assert_eq!(sources.failed(v4(1), at(100)), 1);
+        assert_eq!(sources.failed(v4(1), at(159)), 2);
+        assert_eq!(sources.failures(v4(1), at(159)), 2);
+        assert_eq!(sources.failures(v4(1), at(160)), 0);
+        assert_eq!(sources.failed(v4(1), at(160)), 1);
+        assert_eq!(sources.failures(v4(2), at(160)), 0);
+    }
+
+    #[test]
+    fn a_clock_slightly_behind_still_sees_the_minute() {
+        let sources = Sources::new(64, [1; 16]);
+        sources.failed(v4(1), at(100));
+        assert_eq!(sources.failures(v4(1), at(99)), 1);
+    }
+
+    #[test]
+    fn the_window_outlives_the_wrap_of_its_seconds() {
+        let sources = Sources::new(64, [1; 16]);
+        let last = SECONDS_BITS;
+        assert_eq!(sources.failed(v4(1), at(last)), 1);
+        assert_eq!(sources.failed(v4(1), at(last + 5)), 2);
+        assert_eq!(sources.failures(v4(1), at(last + 61)), 0);
+    }
+
+    #[test]
+    fn the_count_stops_at_its_bound() {
+        let sources = Sources::new(8, [1; 16]);
+        let counts: Vec<u32> = (0..70_000).map(|_| sources.failed(v4(1), at(1))).collect();
+        assert_eq!(counts.last(), Some(&65_535));
+    }
+
+    #[test]
+    fn a_full_bucket_gives_up_the_one_with_the_fewest_failures() {
+        let sources = Sources::new(8, [1; 16]);
+        for source in 0..8 {
+            for failure in 1..=u32::from(source) + 1 {
+                assert_eq!(sources.failed(v4(source), at(1)), failure);
+            }
+        }
+        assert_eq!(sources.failed(v4(100), at(2)), 1);
+        assert_eq!(sources.failures(v4(0), at(2)), 0, "pushed out");
+        assert_eq!(sources.failures(v4(7), at(2)), 8);
+        assert_eq!(sources.failed(v4(101), at(90)), 1);
+        assert_eq!(sources.failures(v4(7), at(90)), 0);
+    }
+
+    #[test]
+    fn all_addresses_of_one_ipv6_network_are_one_source() {
+        let sources = Sources::new(64, [1; 16]);
+        let host = |text: &str| text.parse::<IpAddr>().expect("a literal");
+        sources.failed(host("2001:db8:1:2::1"), at(1));
+        assert_eq!(sources.failed(host("2001:db8:1:2:ffff::9"), at(1)), 2);
+        assert_eq!(sources.failed(host("2001:db8:1:3::1"), at(1)), 1);
+        sources.failed(host("::ffff:10.0.0.1"), at(1));
+        assert_eq!(sources.failures(v4(1), at(1)), 1, "an IPv4 address in disguise");
+    }
+}

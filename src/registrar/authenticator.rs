@@ -33,11 +33,11 @@ pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// No more lines of credentials than this are looked at in one request.
 const LINES_MAX: usize = 8;
 
-/// Which counts of which nonces were used: one table for all workers.
+/// Which counts of which nonces were used: one table for all workers (`meters`).
 pub trait NonceWindow {
-    /// Marks `count` of `nonce` as used at `now`. `false`: it was before, or that cannot be told any more
-    /// (far behind the highest, or the table has lost the nonce). Nobody asks about a nonce from `expires` on.
-    fn first_use(&self, nonce: u64, count: u32, now: Moment, expires: Moment) -> bool;
+    /// Marks `count` of `nonce`, issued at `issued`, as used at `now`. `false`: it was used before, or that
+    /// cannot be told any more. Asked only when the response was right.
+    fn first_use(&self, nonce: &[u8], issued: Moment, now: Moment, count: u32) -> bool;
 }
 
 /// What credentials are worth.
@@ -142,7 +142,7 @@ impl Authenticator {
         // Without `qop` there is no count: such a nonce is good for one request.
         let count = answer.count().filter(|_| answer.qop.is_some()).unwrap_or(1);
         match nonce {
-            Some(nonce) if window.first_use(nonce.id, count, now, nonce.expires) => {
+            Some(nonce) if window.first_use(&nonce.id, nonce.issued, now, count) => {
                 Verdict::Ok { user: credentials.user }
             }
             _ => Verdict::Challenge { stale: true },

@@ -70,7 +70,7 @@ impl Location {
             self.entries.remove(aor);
             return;
         }
-        bindings.sort_by(|a, b| (b.q, b.epoch).cmp(&(a.q, a.epoch)));
+        bindings.sort_by_key(|b| std::cmp::Reverse((b.q, b.epoch)));
         self.entries.insert(aor.clone(), bindings);
     }
 }

@@ -27,9 +27,9 @@ const NONCE_BYTES: usize = BODY_BYTES + SEAL_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nonce {
     /// Unique; the replay window is kept under it.
-    pub id: u64,
-    /// Not good from here on.
-    pub expires: Moment,
+    pub id: [u8; 8],
+    /// To the millisecond, never later than it was.
+    pub issued: Moment,
 }
 
 /// Mints and knows again.
@@ -66,9 +66,9 @@ impl Mint {
             return None;
         }
         let millis = body[..6].iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
-        let id = body[6..].iter().fold(0, |sum, b| sum << 8 | u64::from(*b));
-        let expires = Moment::from_millis(millis) + self.lifetime;
-        (now < expires).then_some(Nonce { id, expires })
+        let issued = Moment::from_millis(millis);
+        let id = *body[6..].first_chunk().expect("a body holds an id");
+        (now < issued + self.lifetime).then_some(Nonce { id, issued })
     }
 }
 
@@ -85,8 +85,7 @@ mod tests {
         let now = Moment::from_millis(10_000);
         let text = mint().mint(now, u64::MAX - 1);
         let nonce = mint().read(now, &text).unwrap();
-        assert_eq!(nonce.id, u64::MAX - 1);
-        assert_eq!(nonce.expires, Moment::from_millis(310_000));
+        assert_eq!(nonce, Nonce { id: (u64::MAX - 1).to_be_bytes(), issued: now });
         assert!(mint().read(Moment::from_millis(309_999), &text).is_some());
         assert_eq!(mint().read(Moment::from_millis(310_000), &text), None);
     }

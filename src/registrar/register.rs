@@ -63,13 +63,16 @@ pub enum Streams {
     Kept,
 }
 
+/// Address of record and key.
+type Name = (Arc<str>, Arc<str>);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Registrar {
     /// When each binding ends; bounded by the bindings themselves.
     ends: BTreeMap<(Timestamp, Arc<str>, u64), Arc<Binding>>,
     /// What came over each connection.
-    over: BTreeMap<u64, BTreeSet<(Arc<str>, Arc<str>)>>,
+    over: BTreeMap<u64, BTreeSet<Name>>,
     last_epoch: u64,
 }
 

@@ -43,7 +43,7 @@ pub(super) fn update(
         Contacts::RemoveAll => {
             present.iter().try_for_each(|binding| wish.may_change(binding))?;
             next.bindings.clear();
-            next.changes = present.iter().map(|b| unbound(b)).collect();
+            next.changes = present.iter().map(unbound).collect();
         }
         Contacts::Update(contacts) => {
             for contact in contacts {

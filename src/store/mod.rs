@@ -14,10 +14,12 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod callbacks;
+mod clients;
 mod db;
 mod error;
 mod follow;
 mod following;
+pub mod import;
 mod index;
 pub mod journal;
 mod migrate;
@@ -28,6 +30,7 @@ mod rows;
 mod schema;
 mod spelling;
 
+pub use clients::{ClientCard, NewClient, SharedNumber};
 pub use db::{Actor, AuditRow, ClientsDb};
 pub use error::StoreError;
 pub use follow::{FOLLOW_EVERY, FollowOptions, Followed, Follower, INDEX_STALE_MAX, OnDirectory};

@@ -20,9 +20,9 @@ use super::{Mail, Output, Switch, What};
 struct Window<'a>(&'a Meters);
 
 impl NonceWindow for Window<'_> {
-    fn first_use(&self, nonce: u64, count: u32, now: Moment, expires: Moment) -> bool {
-        let issued = expires - NONCE_LIFETIME;
-        let used = self.0.nonces.use_count(&nonce.to_be_bytes(), issued, now, count);
+    fn first_use(&self, nonce: &[u8], issued: Moment, _now: Moment, count: u32) -> bool {
+        let id = nonce.first_chunk().map_or(0, |id| u64::from_be_bytes(*id));
+        let used = self.0.nonces.first_use(id, count, issued + NONCE_LIFETIME);
         if used == NonceUse::Replayed {
             self.0.counters.count(Counter::NonceReplays);
         }

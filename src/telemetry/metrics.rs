@@ -153,6 +153,13 @@ impl Metrics {
         self.journal_backlog.get_or_create(&WorkerLabel { worker }).set(lines);
     }
 
+    /// A UDP socket got this receive buffer, bytes.
+    pub fn receive_buffer(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let known = self.receive_buffer_bytes.get();
+        self.receive_buffer_bytes.set(if known == 0 { bytes } else { known.min(bytes) });
+    }
+
     /// Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = String::new();

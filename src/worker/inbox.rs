@@ -62,7 +62,7 @@ impl Inbox {
     }
 
     /// Whose sleep the bell ends: the thread that calls [`Outlet::sleep`].
-    pub(super) fn belongs_to(&self, thread: Thread) {
+    pub fn belongs_to(&self, thread: Thread) {
         // A worker that is built anew stays on its thread.
         let _ = self.sleeper.set(thread);
     }
@@ -70,7 +70,7 @@ impl Inbox {
 
 impl Outlet {
     /// Moves up to `max` inputs into `taken`: first what must not wait, then packets.
-    pub(super) fn take(&self, max: usize, taken: &mut std::collections::VecDeque<Input>) {
+    pub fn take(&self, max: usize, taken: &mut std::collections::VecDeque<Input>) {
         for channel in [&self.inputs, &self.packets] {
             while taken.len() < max {
                 match channel.try_recv() {
@@ -82,7 +82,7 @@ impl Outlet {
     }
 
     /// Until the bell rings, at most for `span`. May end early.
-    pub(super) fn sleep(&self, span: Duration) {
+    pub fn sleep(&self, span: Duration) {
         std::thread::park_timeout(span);
     }
 }

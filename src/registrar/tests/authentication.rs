@@ -12,11 +12,11 @@ const REALM: &str = "example.org";
 
 /// Remembers everything.
 #[derive(Default)]
-struct Window(RefCell<BTreeSet<(u64, u32)>>);
+struct Window(RefCell<BTreeSet<(Vec<u8>, u32)>>);
 
 impl NonceWindow for Window {
-    fn first_use(&self, nonce: u64, count: u32, _: Moment, _: Moment) -> bool {
-        self.0.borrow_mut().insert((nonce, count))
+    fn first_use(&self, nonce: &[u8], _: Moment, _: Moment, count: u32) -> bool {
+        self.0.borrow_mut().insert((nonce.to_vec(), count))
     }
 }
 

@@ -32,11 +32,16 @@ pub struct Dropped {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
+    /// Never dropped: a checkpoint says how many lines it has.
+    Fixed,
     Explained,
     Detail,
     Record,
     Gone,
 }
+
+/// In which order to drop.
+const DROPPED_FIRST: [Class; 3] = [Class::Explained, Class::Detail, Class::Record];
 
 impl Class {
     fn of(what: &What) -> Self {
@@ -82,14 +87,14 @@ pub struct Backlog {
     gone: usize,
     /// Sequence number of the first entry.
     first: u64,
-    /// Before these sequence numbers nothing explained, and no detail, is left.
-    explained_from: u64,
-    detail_from: u64,
+    /// For each of `DROPPED_FIRST`: before this sequence number none is left.
+    none_before: [u64; 3],
     dropped: Dropped,
 }
 
 impl Backlog {
-    /// Empty; holds at most `bytes_max` bytes beside a first line that is half written.
+    /// Empty; holds at most `bytes_max` bytes beside a first line that is half written, and the
+    /// lines of a checkpoint.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             entries: VecDeque::new(),
@@ -98,8 +103,7 @@ impl Backlog {
             bytes_max,
             gone: 0,
             first: 0,
-            explained_from: 0,
-            detail_from: 0,
+            none_before: [0; 3],
             dropped: Dropped::default(),
         }
     }
@@ -124,13 +128,15 @@ impl Backlog {
         self.dropped
     }
 
-    /// Adds `event`, of whose line (`line`) the disk has `written` bytes already; makes room.
-    pub fn push(&mut self, event: &Event, line: &[u8], written: usize) {
+    /// Adds `event`, of whose line (`line`) the disk has `written` bytes already, and makes room.
+    /// `fixed`: it belongs to a checkpoint.
+    pub fn push(&mut self, event: &Event, line: &[u8], written: usize, fixed: bool) {
         if written > 0 {
             self.head_written = written;
         }
+        let class = if fixed { Class::Fixed } else { Class::of(&event.what) };
         self.bytes += line.len() + ENTRY_BYTES;
-        self.entries.push_back(Entry { line: line.into(), class: Class::of(&event.what) });
+        self.entries.push_back(Entry { line: line.into(), class });
         while self.bytes > self.bytes_max && self.make_room() {}
     }
 
@@ -172,25 +178,19 @@ impl Backlog {
     /// Drops one thing; `false` if there is nothing left to drop.
     fn make_room(&mut self) -> bool {
         let fixed = self.first + u64::from(self.head_written > 0);
-        if let Some(i) = self.next(Class::Explained, self.explained_from.max(fixed)) {
-            self.explained_from = self.first + i as u64 + 1;
-            self.strip(i);
+        for (order, class) in DROPPED_FIRST.into_iter().enumerate() {
+            let from = self.none_before[order].max(fixed).saturating_sub(self.first) as usize;
+            let found = (from..self.entries.len()).find(|i| self.entries[*i].class == class);
+            let end = found.map_or(self.entries.len(), |i| i + 1);
+            self.none_before[order] = self.first + end as u64;
+            match (found, class) {
+                (None, _) => continue,
+                (Some(i), Class::Explained) => self.strip(i),
+                (Some(i), _) => self.empty(i),
+            }
             return true;
         }
-        self.explained_from = self.first + self.entries.len() as u64;
-        if let Some(i) = self.next(Class::Detail, self.detail_from.max(fixed)) {
-            self.detail_from = self.first + i as u64 + 1;
-            self.dropped.details += 1;
-            self.empty(i);
-            return true;
-        }
-        self.detail_from = self.first + self.entries.len() as u64;
-        self.drop_record((fixed - self.first) as usize)
-    }
-
-    fn next(&self, class: Class, from: u64) -> Option<usize> {
-        let from = from.saturating_sub(self.first) as usize;
-        (from..self.entries.len()).find(|i| self.entries[*i].class == class)
+        false
     }
 
     fn strip(&mut self, i: usize) {
@@ -211,30 +211,18 @@ impl Backlog {
 
     fn empty(&mut self, i: usize) {
         let entry = &mut self.entries[i];
+        match entry.class {
+            Class::Detail => self.dropped.details += 1,
+            _ => self.dropped.records += 1,
+        }
         self.bytes -= entry.line.len();
         *entry = Entry { line: Box::default(), class: Class::Gone };
         self.gone += 1;
         if self.gone > self.entries.len() / 2 {
             self.entries.retain(|e| e.class != Class::Gone);
             self.bytes -= self.gone * ENTRY_BYTES;
-            (self.gone, self.explained_from, self.detail_from) = (0, 0, 0);
+            (self.gone, self.none_before) = (0, [0; 3]);
         }
-    }
-
-    /// Removes the oldest entry at or after `i`, which is 0, or 1 behind a half written line.
-    fn drop_record(&mut self, i: usize) -> bool {
-        let Some(entry) = self.entries.remove(i) else { return false };
-        self.bytes -= entry.line.len() + ENTRY_BYTES;
-        self.gone -= usize::from(entry.class == Class::Gone);
-        self.dropped.records += u64::from(entry.class != Class::Gone);
-        if i == 0 {
-            self.first += 1;
-        } else {
-            // Everything behind it moved forward by one.
-            self.explained_from = self.explained_from.saturating_sub(1);
-            self.detail_from = self.detail_from.saturating_sub(1);
-        }
-        true
     }
 }
 
@@ -284,7 +272,7 @@ mod tests {
     fn push(backlog: &mut Backlog, event: &Event) {
         let mut line = Vec::new();
         line::encode(event, &mut line);
-        backlog.push(event, &line, 0);
+        backlog.push(event, &line, 0, false);
     }
 
     fn read(backlog: &Backlog) -> Vec<Event> {
@@ -334,7 +322,7 @@ mod tests {
         let mut backlog = Backlog::new(2_000);
         let mut line = Vec::new();
         line::encode(&routed(0), &mut line);
-        backlog.push(&routed(0), &line, 10);
+        backlog.push(&routed(0), &line, 10, false);
         for n in 1..60 {
             push(&mut backlog, &ended(n));
         }

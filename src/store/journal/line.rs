@@ -59,6 +59,7 @@ impl Content {
 
 /// The complete lines in `bytes`, each with its offset, without newline. An incomplete last line is
 /// left out.
+#[cfg(test)]
 pub fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {

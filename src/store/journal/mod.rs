@@ -16,9 +16,14 @@
 
 mod backlog;
 mod cut;
+mod follow;
 mod line;
+mod prune;
+mod restore;
 mod segment;
 mod sink;
+mod state;
+mod tail;
 mod writer;
 
 use std::fmt;
@@ -31,8 +36,14 @@ use jiff::Timestamp;
 
 pub use backlog::Dropped;
 pub use cut::Cut;
+pub use follow::{Begin, Followed, Follower};
+pub use line::Content;
+pub use prune::{Pruned, prune};
+pub use restore::{Damage, Restored, needed, restore, restore_source};
 pub use segment::{Segment, Source};
 pub use sink::{Files, Sink};
+pub use state::{AgentState, OpenCall, State};
+pub use tail::{Item, Line, Merge, Position, Tail};
 pub use writer::{BACKLOG_BYTES_MAX, Health, SEGMENT_BYTES_MAX, Writer, WriterLimits};
 
 use crate::switch::{Event, What};

@@ -120,9 +120,13 @@ impl Writer {
 
     /// Writes the events of one turn, in order. The outputs of the turn may leave when this returns.
     pub fn append(&mut self, events: &[Event]) {
+        self.put(events, false);
+    }
+
+    fn put(&mut self, events: &[Event], fixed: bool) {
         let Some(now) = events.last().map(|e| e.at) else { return };
         if !self.begun || !self.backlog.is_empty() {
-            self.keep(events, 0);
+            self.keep(events, 0, fixed);
             return self.flush(now);
         }
         self.buffer.clear();
@@ -132,7 +136,7 @@ impl Writer {
         let (taken, error) = write_all(self.sink.as_mut(), &self.buffer);
         self.segment_bytes += taken as u64;
         if let Some(why) = error {
-            self.keep(events, taken);
+            self.keep(events, taken, fixed);
             self.fail(now, why);
         }
     }
@@ -217,13 +221,13 @@ impl Writer {
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         let mut lines = vec![Event { at, what: What::Checkpoint { events: count } }];
         lines.extend_from_slice(events);
-        self.append(&lines);
+        self.put(&lines, true);
         // A state that fills a segment by itself must not be written again and again.
         self.rotate_at = self.limits.segment_bytes_max.max(2 * self.segment_bytes);
     }
 
     /// Keeps what the disk has not: all of `events` after their first `taken` bytes.
-    fn keep(&mut self, events: &[Event], taken: usize) {
+    fn keep(&mut self, events: &[Event], taken: usize, fixed: bool) {
         let before = self.backlog.dropped();
         let mut end = 0;
         let mut line = Vec::new();
@@ -232,7 +236,7 @@ impl Writer {
             let begin = end;
             end += line::encode(event, &mut line);
             if end > taken {
-                self.backlog.push(event, &line, taken.saturating_sub(begin));
+                self.backlog.push(event, &line, taken.saturating_sub(begin), fixed);
             }
         }
         self.warn_of_drops(before);

@@ -1,1 +1,119 @@
-//! The call register: a projection of the journal into SQLite.
+//! The call register, `register.db`: one record for every call, a projection of the journal.
+//!
+//! ```text
+//!   journal/*.log ──► Projector::step ──► BEGIN; rows; (file, offset); COMMIT ──► calls · show
+//! ```
+//! Rows and the place up to which the journal was read are written in one transaction: each line
+//! counts once, wherever a kill strikes. Nothing else writes here, so that a missing, locked or broken
+//! register costs nobody a call: the journal waits, and the projector tries again.
+//!
+//! Owns the file. Knows no SIP, no policy and no running call: what is not in the journal is not here.
+
+mod apply;
+mod project;
+mod query;
+mod schema;
+mod story;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use apply::word;
+
+pub use project::{Progress, Projector};
+pub use query::{CALLS_LISTED, CallFilter, CallRow};
+pub(super) use query::{client, moment, number};
+pub use story::{CallStory, OfferRow, PolicyText, StepRow};
+pub use text::{callbacks_table, calls_table, story_text};
+
+use super::{StoreError, migrate};
+
+/// How long a statement waits for another program's lock, milliseconds. Only the store's thread and
+/// the command line ever wait.
+const BUSY_MS: u64 = 250;
+
+/// The register, opened.
+#[derive(Debug)]
+pub struct Register {
+    pub(super) db: Connection,
+    file: PathBuf,
+}
+
+impl Register {
+    /// Opens `file` to write, made and brought to this version's schema if need be.
+    ///
+    /// # Errors
+    /// As [`StoreError`] sorts them; the file is left as it was.
+    pub fn open(file: &Path) -> Result<Self, StoreError> {
+        let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
+        let mut db = Connection::open(file).map_err(sql)?;
+        db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sql)?;
+        db.pragma_update(None, "journal_mode", "wal").map_err(sql)?;
+        // A power cut may take the last batch; its offsets go with it, and the journal has it still.
+        db.pragma_update(None, "synchronous", "normal").map_err(sql)?;
+        db.set_prepared_statement_cache_capacity(64);
+        migrate(&mut db, file, schema::APPLICATION, schema::STEPS)?;
+        Ok(Self { db, file: file.to_owned() })
+    }
+
+    /// Opens `file` to look at, also while a server writes it.
+    ///
+    /// # Errors
+    /// There is no such file, it is no register, or one of another version.
+    pub fn read(file: &Path) -> Result<Self, StoreError> {
+        let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(file, flags).map_err(sql)?;
+        db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sql)?;
+        let known = schema::STEPS.len() as i64;
+        let found = super::migrate::version(&db, file, schema::APPLICATION, known)?;
+        if found < known {
+            let file = file.display();
+            return Err(StoreError::refused(format!(
+                "{file}: schema version {found} is older than this program's {known}; \
+                 the server brings it forward when it starts"
+            )));
+        }
+        Ok(Self { db, file: file.to_owned() })
+    }
+
+    /// Where it stands.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Copies the whole register, as of now, to `target`, which must not be there yet.
+    ///
+    /// # Errors
+    /// The target exists or cannot be written.
+    pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        if target.exists() {
+            return Err(StoreError::refused(format!("{}: is there already", target.display())));
+        }
+        let text = target.to_str().ok_or_else(|| {
+            StoreError::refused(format!("{}: the name is not UTF-8", target.display()))
+        })?;
+        self.db.execute("VACUUM INTO ?1", [text]).map_err(|e| StoreError::sql(target, &e))?;
+        Ok(())
+    }
+
+    /// Puts everything that was committed into the main file and onto the disk: before segments of
+    /// the journal are deleted that hold it too.
+    ///
+    /// # Errors
+    /// A reader holds an older state, or the disk is full: nothing may be deleted then.
+    pub fn make_durable(&self) -> Result<(), StoreError> {
+        let busy: i64 = self
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|e| self.sql(e))?;
+        if busy != 0 { Err(StoreError::Locked { file: self.file.clone() }) } else { Ok(()) }
+    }
+
+    pub(super) fn sql(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::sql(&self.file, &error)
+    }
+}

@@ -1,0 +1,57 @@
+//! The receive task of one UDP socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+
+use super::Wire;
+use crate::domain::{Flow, Transport};
+use crate::sip::Message;
+use crate::telemetry::one;
+
+/// The largest datagram there is.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Datagrams taken before other tasks have a turn.
+const BURST_MAX: usize = 64;
+
+/// Receives until the runtime ends.
+pub(super) async fn receive(wire: Arc<Wire>, listener: u16, socket: Arc<UdpSocket>) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    loop {
+        if let Err(error) = socket.readable().await {
+            tracing::error!(listener, %error, "this socket receives nothing more");
+            return;
+        }
+        for _ in 0..BURST_MAX {
+            match socket.try_recv_from(&mut buffer) {
+                Ok((len, source)) => datagram(&wire, listener, &socket, &buffer[..len], source),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                // A peer's ICMP; the socket itself is well.
+                Err(error) => tracing::debug!(listener, %error, "receive"),
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn datagram(wire: &Wire, listener: u16, socket: &UdpSocket, bytes: &[u8], source: SocketAddr) {
+    let flow = Flow { transport: Transport::Udp, listener, remote: source, connection: 0 };
+    // RFC 5626 §3.5.1 and older habits: line ends or zeros keep a NAT open and want no answer.
+    if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        return one(&wire.dispatch.metrics.keep_alives, "udp");
+    }
+    let received = wire.dispatch.clock.now();
+    let message = match Message::parse(Bytes::copy_from_slice(bytes)) {
+        Ok(message) => message,
+        Err(error) => return wire.dispatch.garbage(flow, error),
+    };
+    if let Some(answer) = wire.dispatch.admit(message, flow, received)
+        && let Err(error) = socket.try_send_to(&answer.bytes, answer.flow.remote)
+    {
+        one(&wire.dispatch.metrics.send_failed, "udp_error");
+        tracing::debug!(flow = %answer.flow, %error, "a stateless answer could not be sent");
+    }
+}

@@ -1,0 +1,229 @@
+//! Rows of people: keyed by `id`. A `password` is kept as HA1 only.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use super::columns::{Cells, Column, Header};
+use super::{ImportOptions, Notes, Table, Written, fields};
+use crate::store::db::WriteError;
+use crate::store::people::{person_exists, store_password};
+use crate::store::{did_you_mean, password};
+
+/// Columns of a file of people.
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("id", &["person", "short name", "login", "kürzel", "логин"]),
+    Column::new("name", &["full name", "имя", "фио"]),
+    Column::new("roles", &["role", "rolle", "rollen", "роль", "роли"]),
+    Column::new("department", &["dept", "abteilung", "отдел"]),
+    Column::new("sip_user", &["sip", "extension", "phone", "telephone", "durchwahl", "номер"]),
+    Column::new("supervisor", &["superior", "vorgesetzter", "руководитель"]),
+    Column::new("email", &["e mail", "mail", "почта"]),
+    Column::new("password", &["secret", "kennwort", "пароль"]),
+    Column::new("left_on", &["left", "ausgetreten", "уволен"]),
+];
+
+/// Columns of the table that are one text each.
+const TEXTS: [&str; 6] = ["name", "department", "sip_user", "supervisor", "email", "left_on"];
+
+/// One parsed row. `None` outside: the file has no such column.
+pub(super) struct PersonRow {
+    id: String,
+    texts: Vec<Option<Option<String>>>,
+    roles: Option<BTreeSet<String>>,
+    password: Option<String>,
+}
+
+impl PersonRow {
+    fn column(&self, name: &str) -> Option<&Option<String>> {
+        let place = TEXTS.iter().position(|text| *text == name)?;
+        self.texts[place].as_ref()
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.column(name)?.as_deref()
+    }
+}
+
+/// The file.
+pub(super) struct PersonRows {
+    ids: HashMap<String, u64>,
+    sip_users: HashMap<String, u64>,
+    supervisors: Vec<(u64, String)>,
+}
+
+impl Table for PersonRows {
+    type Row = PersonRow;
+
+    fn new(_header: &Header) -> Self {
+        Self { ids: HashMap::new(), sip_users: HashMap::new(), supervisors: Vec::new() }
+    }
+
+    fn parse(
+        &self,
+        cells: &Cells<'_>,
+        options: &ImportOptions<'_>,
+    ) -> Result<PersonRow, Vec<String>> {
+        let mut wrong = Vec::new();
+        let mut note = |name: &str, result: Result<Option<String>, String>| match result {
+            Ok(text) => text,
+            Err(why) => {
+                wrong.push(format!("{name}: {why}"));
+                None
+            }
+        };
+        let id = note("id", fields::short_name(cells.text("id").unwrap_or_default()).map(Some));
+        let mut texts = Vec::new();
+        for name in TEXTS {
+            let read = |cell: &str| match name {
+                _ if cell.is_empty() => Ok(None),
+                "department" | "supervisor" | "sip_user" => fields::short_name(cell).map(Some),
+                "left_on" => fields::day(cell, options.today).map(|day| Some(day.to_string())),
+                "email" if !cell.contains('@') => Err(format!("'{cell}' is no e-mail address")),
+                _ => Ok(Some(cell.to_owned())),
+            };
+            texts.push(cells.cell(name).map(|cell| note(name, read(cell))));
+        }
+        if cells.cell("name") == Some("") {
+            wrong.push("name is empty".into());
+        }
+        let roles = cells.cell("roles").map(|cell| {
+            let roles = fields::words(cell);
+            let wrong_roles = roles.iter().filter_map(|role| fields::short_name(role).err());
+            wrong.extend(wrong_roles.map(|why| format!("roles: {why}")));
+            roles.iter().map(|role| role.to_lowercase()).collect()
+        });
+        let password = cells.text("password").map(str::to_owned);
+        match id {
+            Some(id) if wrong.is_empty() => Ok(PersonRow { id, texts, roles, password }),
+            _ => Err(wrong),
+        }
+    }
+
+    fn check(
+        &mut self,
+        line: u64,
+        row: &PersonRow,
+        db: &Connection,
+        _notes: &mut Notes,
+    ) -> Result<Written, WriteError> {
+        let refused = |why: String| Err(WriteError::Refused(why));
+        if let Some(first) = self.ids.get(&row.id) {
+            return refused(format!("'{}' was in line {first} already", row.id));
+        }
+        self.ids.insert(row.id.clone(), line);
+        if let Some(user) = row.text("sip_user") {
+            if let Some(first) = self.sip_users.get(user) {
+                return refused(format!("sip_user '{user}' was in line {first} already"));
+            }
+            self.sip_users.insert(user.to_owned(), line);
+            free(db, row, user, &self.ids)?;
+        }
+        let exists = person_exists(db, &row.id)?;
+        if !exists && row.text("name").is_none() {
+            return refused(format!("'{}' is new, and a new person needs a name", row.id));
+        }
+        if row.password.is_some() && sip_user(db, row)?.is_none() {
+            return refused("a password without a sip_user protects nothing".into());
+        }
+        if let Some(superior) = row.text("supervisor") {
+            self.supervisors.push((line, superior.to_owned()));
+        }
+        Ok(if exists { Written::Changed } else { Written::Added })
+    }
+
+    fn write(
+        &self,
+        row: &PersonRow,
+        tx: &Transaction<'_>,
+        options: &ImportOptions<'_>,
+    ) -> Result<Written, WriteError> {
+        let mut written = Written::Nothing;
+        if !person_exists(tx, &row.id)? {
+            let text = "INSERT INTO people (id, name) VALUES (?1, ?2)";
+            tx.prepare_cached(text)?.execute((&row.id, row.text("name").unwrap_or_default()))?;
+            written = Written::Added;
+        }
+        let mut changed = false;
+        for (name, text) in TEXTS.iter().zip(&row.texts) {
+            let Some(text) = text else { continue };
+            let sql = format!("UPDATE people SET {name} = ?2 WHERE id = ?1 AND {name} IS NOT ?2");
+            let done = tx.prepare_cached(&sql)?.execute((&row.id, text));
+            changed |= done.map_err(|e| taken(e, row))? > 0;
+        }
+        if let Some(roles) = &row.roles {
+            changed |= put_roles(tx, &row.id, roles)?;
+        }
+        if let (Some(secret), Some(user)) = (&row.password, sip_user(tx, row)?) {
+            let kept = password::credentials(&user, options.realm, secret);
+            store_password(tx, &row.id, &kept, options.realm)?;
+            changed = true;
+        }
+        Ok(if changed && written == Written::Nothing { Written::Changed } else { written })
+    }
+
+    fn finish(&mut self, db: &Connection, notes: &mut Notes) -> rusqlite::Result<()> {
+        let mut query = db.prepare("SELECT id FROM people")?;
+        let known = query.query_map([], |row| row.get::<_, String>(0))?;
+        let mut known: BTreeSet<String> = known.collect::<Result<_, _>>()?;
+        known.extend(self.ids.keys().cloned());
+        for (line, superior) in &self.supervisors {
+            if !known.contains(superior) {
+                let hint = did_you_mean(superior, known.iter().map(String::as_str));
+                notes.add(*line, format!("supervisor: there is no person '{superior}'{hint}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One phone has one user. A user may move to another person if the earlier line frees it.
+fn free(
+    db: &Connection,
+    row: &PersonRow,
+    user: &str,
+    earlier: &HashMap<String, u64>,
+) -> Result<(), WriteError> {
+    let text = "SELECT id FROM people WHERE sip_user = ?1 AND id <> ?2";
+    let other = db.query_row(text, (user, &row.id), |found| found.get::<_, String>(0));
+    match other.optional()? {
+        Some(other) if !earlier.contains_key(&other) => Err(WriteError::Refused(format!(
+            "sip_user '{user}' is {other}'s; give {other} another one in an earlier line"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The user part under which the row's person registers after this row.
+fn sip_user(db: &Connection, row: &PersonRow) -> rusqlite::Result<Option<String>> {
+    if row.column("sip_user").is_some() {
+        return Ok(row.text("sip_user").map(str::to_owned));
+    }
+    let text = "SELECT sip_user FROM people WHERE id = ?1";
+    Ok(db.query_row(text, [&row.id], |found| found.get(0)).optional()?.flatten())
+}
+
+/// Makes the person's roles these; says whether they were others.
+fn put_roles(tx: &Transaction<'_>, id: &str, roles: &BTreeSet<String>) -> rusqlite::Result<bool> {
+    let mut query = tx.prepare_cached("SELECT role FROM person_roles WHERE person = ?1")?;
+    let known: BTreeSet<String> =
+        query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if known == *roles {
+        return Ok(false);
+    }
+    tx.execute("DELETE FROM person_roles WHERE person = ?1", [id])?;
+    for role in roles {
+        tx.execute("INSERT INTO person_roles (person, role) VALUES (?1, ?2)", (id, role))?;
+    }
+    Ok(true)
+}
+
+fn taken(error: rusqlite::Error, row: &PersonRow) -> WriteError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            let user = row.text("sip_user").unwrap_or_default();
+            WriteError::Refused(format!("sip_user '{user}' belongs to somebody else"))
+        }
+        _ => WriteError::Sql(error),
+    }
+}

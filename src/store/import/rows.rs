@@ -1,0 +1,162 @@
+//! A file as rows of cells, whichever kind it is; may be gone through several times.
+
+use std::path::Path;
+
+use super::columns::{Column, Header, known};
+use super::sheet::{self, Sheet};
+use super::{ImportKind, Progress, text};
+use crate::store::StoreError;
+
+/// The largest file that is read.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// The longest cell; a longer one is a quote that nobody closed.
+const CELL_CHARS_MAX: usize = 10_000;
+
+/// One row under the header.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Line of the file or row of the sheet, from 1.
+    pub(super) line: u64,
+    /// As they stand there.
+    pub(super) cells: Vec<String>,
+    /// Why the row cannot be read, if so.
+    pub(super) fault: Option<String>,
+    done: u64,
+    total: u64,
+}
+
+impl Row {
+    /// How far the file has been read.
+    pub(super) fn progress(&self, writing: bool) -> Progress {
+        Progress { writing, done: self.done, total: self.total }
+    }
+}
+
+/// A file, opened.
+#[derive(Debug)]
+pub(super) struct Rows {
+    source: Source,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Text { text: String, separator: u8, skip: usize },
+    Sheet(Sheet),
+}
+
+impl Rows {
+    /// Opens `file`. The separator is the one under which most titles are `columns`. Errors: a file
+    /// that cannot be read, is no text and no workbook, or is too large.
+    pub(super) fn open(file: &Path, columns: &[Column]) -> Result<Self, StoreError> {
+        let io = |e: std::io::Error| StoreError::io(file, &e);
+        let size = std::fs::metadata(file).map_err(io)?.len();
+        if size > FILE_BYTES_MAX {
+            let why = format!("{} is larger than 1 GiB: split it", file.display());
+            return Err(StoreError::refused(why));
+        }
+        let bytes = std::fs::read(file).map_err(io)?;
+        if bytes.starts_with(b"PK\x03\x04") {
+            let (sheet, notes) = sheet::read(file, bytes)?;
+            return Ok(Self { source: Source::Sheet(sheet), notes });
+        }
+        if bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
+            let why = format!("{}: the old Excel format; save it as XLSX or CSV", file.display());
+            return Err(StoreError::refused(why));
+        }
+        let (text, note) = text::decode(file, bytes)?;
+        if text.trim().is_empty() {
+            return Err(StoreError::refused(format!("{} is empty", file.display())));
+        }
+        let (separator, skip) = separator(&text, columns);
+        Ok(Self {
+            source: Source::Text { text, separator, skip },
+            notes: note.into_iter().collect(),
+        })
+    }
+
+    /// What a person should know of how it was read.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The first line, and notes about it.
+    pub(super) fn header(
+        &self,
+        kind: ImportKind,
+        skip_unknown: bool,
+    ) -> Result<(Header, Vec<String>), StoreError> {
+        let first = self.all().next().map(|row| row.cells).unwrap_or_default();
+        Header::read(&first, kind, skip_unknown)
+    }
+
+    /// Everything below the header but empty rows.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Row> + '_ {
+        let filled =
+            |row: &Row| row.fault.is_some() || row.cells.iter().any(|c| !c.trim().is_empty());
+        self.all().skip(1).filter(filled)
+    }
+
+    fn all(&self) -> Box<dyn Iterator<Item = Row> + '_> {
+        match &self.source {
+            Source::Text { text, separator, skip } => Box::new(lines(text, *separator, *skip)),
+            Source::Sheet(sheet) => {
+                let total = sheet.len();
+                let rows = sheet.rows().zip(1..).map(move |((line, cells), done)| Row {
+                    line,
+                    cells,
+                    fault: None,
+                    done,
+                    total,
+                });
+                // Above the header of a sheet there may be empty rows.
+                Box::new(rows.skip_while(|row| row.cells.iter().all(|c| c.trim().is_empty())))
+            }
+        }
+    }
+}
+
+fn lines(text: &str, separator: u8, skip: usize) -> impl Iterator<Item = Row> + '_ {
+    let body = text.lines().take(skip).map(|line| line.len() + 1).sum::<usize>();
+    let body = text.get(body..).unwrap_or_default();
+    let reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(separator)
+        .from_reader(body.as_bytes());
+    let total = body.len() as u64;
+    reader.into_records().map(move |record| match record {
+        Ok(record) => {
+            let place = record.position();
+            let long = record.iter().any(|cell| cell.len() > CELL_CHARS_MAX);
+            Row {
+                line: place.map_or(0, csv::Position::line) + skip as u64,
+                cells: record.iter().map(str::to_owned).collect(),
+                fault: long.then(|| "a quote is not closed, or a cell is too long".into()),
+                done: place.map_or(0, csv::Position::byte),
+                total,
+            }
+        }
+        Err(error) => {
+            let place = error.position();
+            let line = place.map_or(0, csv::Position::line) + skip as u64;
+            let done = place.map_or(0, csv::Position::byte);
+            Row { line, cells: Vec::new(), fault: Some(error.to_string()), done, total }
+        }
+    })
+}
+
+/// The separator, and how many lines stand before the header (`sep=;`, which Excel writes).
+fn separator(text: &str, columns: &[Column]) -> (u8, usize) {
+    let first = text.lines().next().unwrap_or_default();
+    if let Some([said]) = first.strip_prefix("sep=").map(|rest| rest.trim_end().as_bytes()) {
+        return (*said, 1);
+    }
+    let score = |separator: &u8| {
+        let titles = lines(first, *separator, 0).next().map(|row| row.cells).unwrap_or_default();
+        (known(&titles, columns), titles.len())
+    };
+    let best = [b',', b';', b'\t', b'|'].into_iter().max_by_key(score);
+    (best.unwrap_or(b','), 0)
+}

@@ -23,6 +23,9 @@ mod probe;
 mod snapshot;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 pub use accepted::{Accepted, AcceptedUas};
 pub use acks::{ACKS_MAX, AckStore};
 pub use glare::{Collision, Glare};

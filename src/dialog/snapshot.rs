@@ -57,8 +57,7 @@ impl Dialog {
         }
     }
 
-    /// From the journal: our next request has a CSeq beyond any that was sent before, by
-    /// [`CSEQ_GAP`].
+    /// From the journal: our next request has the snapshot's CSeq plus [`CSEQ_GAP`].
     pub fn restore(snapshot: Snapshot) -> Dialog {
         Dialog {
             call_id: snapshot.call_id,
@@ -66,7 +65,7 @@ impl Dialog {
             remote_tag: snapshot.remote_tag,
             local: snapshot.local,
             remote: snapshot.remote,
-            local_seq: snapshot.local_seq.saturating_add(CSEQ_GAP).min(CSEQ_MAX),
+            local_seq: snapshot.local_seq.saturating_add(CSEQ_GAP - 1).min(CSEQ_MAX),
             remote_seq: snapshot.remote_seq,
             route_set: snapshot.route_set,
             remote_target: snapshot.remote_target,

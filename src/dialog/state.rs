@@ -192,13 +192,9 @@ impl Dialog {
     pub fn request(&mut self, method: &Method) -> Builder {
         self.local_seq = self.local_seq.saturating_add(1).min(CSEQ_MAX);
         let draft = self.draft(method, self.local_seq);
-        match method {
-            Method::Invite
-            | Method::Update
-            | Method::Refer
-            | Method::Subscribe
-            | Method::Notify => draft.header(Header::Contact, &self.contact),
-            _ => draft,
+        match carries_contact(method) {
+            true => draft.header(Header::Contact, &self.contact),
+            false => draft,
         }
     }
 
@@ -209,14 +205,13 @@ impl Dialog {
     }
 
     /// A reply to a request of the peer within the dialog, or to the one that made it: our tag, and
-    /// with a 101–299 to an INVITE or UPDATE our Contact and the request's Record-Route (§12.1.1).
+    /// where a 101–299 makes a dialog or refreshes its target our Contact and the request's
+    /// Record-Route (§12.1.1).
     pub fn reply(&self, request: &Message, status: u16) -> Builder {
         let draft = Builder::reply(request, status, Some(&self.local_tag));
-        match request.method() {
-            Method::Invite | Method::Update if (101..300).contains(&status) => {
-                draft.copy(request, Header::RecordRoute).header(Header::Contact, &self.contact)
-            }
-            _ => draft,
+        match carries_contact(request.method()) && (101..300).contains(&status) {
+            true => draft.copy(request, Header::RecordRoute).header(Header::Contact, &self.contact),
+            false => draft,
         }
     }
 
@@ -258,6 +253,14 @@ impl Dialog {
         let routes = rest.iter().cloned().chain([target]).collect();
         (as_request_uri(uri_of(first)), routes)
     }
+}
+
+/// Requests that make a dialog or refresh its target (§12.1, RFC 3311, RFC 3515, RFC 6665).
+fn carries_contact(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::Invite | Method::Update | Method::Refer | Method::Subscribe | Method::Notify
+    )
 }
 
 /// `address;tag=tag`, without the tag if that is empty.

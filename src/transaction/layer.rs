@@ -43,8 +43,8 @@ pub struct Counts {
 }
 
 impl Transactions {
-    /// Empty. `limit` bounds the transactions of both sides together; each INVITE that we cancel
-    /// may have one more. `seed` makes branches and must be unpredictable and never used before.
+    /// Empty. `limit` bounds the transactions of both sides together; BYEs, which make room, may
+    /// use a quarter more, and each INVITE that we cancel has room for its CANCEL. `seed` makes branches and must be unpredictable and never used before.
     pub fn new(
         timers: &TransactionTimers,
         limit: u32,
@@ -123,7 +123,7 @@ impl Transactions {
         flow: Flow,
         mark: &str,
     ) -> Result<ClientTx, Full> {
-        if self.clients.len() + self.servers.len() >= self.limit {
+        if !self.has_room_for(&method) {
             return Err(Full);
         }
         let (tx, nonce, via) = self.next_via(flow, mark);
@@ -256,7 +256,7 @@ impl Transactions {
             _ if self.servers.repeated(now, &key, &mut self.wire) => {}
             _ => {
                 let request = request.received_from(flow.remote);
-                if self.len() >= self.limit {
+                if !self.has_room_for(&key.method) {
                     self.reply_stateless(&request, flow, 503, None);
                 } else if self.servers.is_merged(&request) {
                     self.reply_stateless(&request, flow, 482, None);
@@ -291,6 +291,11 @@ impl Transactions {
             reply = reply.header(Header::RetryAfter, OVERLOAD_RETRY_AFTER_S);
         }
         self.wire.send(offspring::reply_flow(request, flow), reply.finish());
+    }
+
+    fn has_room_for(&self, method: &Method) -> bool {
+        let spare = if *method == Method::Bye { self.limit / 4 } else { 0 };
+        self.len() < self.limit.saturating_add(spare)
     }
 
     fn next_via(&mut self, flow: Flow, mark: &str) -> (ClientTx, u64, String) {

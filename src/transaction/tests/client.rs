@@ -294,3 +294,20 @@ fn an_invite_that_rings_for_ever_cancels_itself() {
     assert_eq!(world.heard(), ["0 180 INVITE", "632000 timeout"]);
     world.ends_empty();
 }
+
+#[test]
+fn a_call_can_be_ended_when_there_is_no_room_for_another() {
+    let mut world = World::with_limit(4);
+    for _ in 0..3 {
+        world.send(&Method::Options, udp());
+    }
+    let bye = |call: &str| with(&request("BYE", &format!("z9hG4bK{call}")), Header::CallId, call);
+    world.receive(&bye("c1"), udp());
+    assert_eq!(world.try_send(&Method::Options, udp()), Err(Full));
+    world.receive(&bye("c2"), udp());
+    assert_eq!(world.heard(), ["0 BYE", "0 BYE"]);
+    assert_eq!(world.try_send(&Method::Bye, udp()), Err(Full));
+    world.receive(&bye("c3"), udp());
+    assert_eq!(world.last().status(), 503);
+    world.ends_empty();
+}

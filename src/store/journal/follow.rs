@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::line::Content;
 use super::segment::{Segment, Source};
 use super::tail::Merge;
 
@@ -90,14 +89,11 @@ impl Follower {
         while found.len() < max
             && let Some(item) = self.merge.next_item()?
         {
-            match item.line.content {
-                Content::Damaged => self.damaged += 1,
-                _ if item.line.repeated || item.at < self.since => {}
-                _ => found.push(Followed {
-                    source: item.segment.source,
-                    at: item.at,
-                    json: item.line.json,
-                }),
+            if item.line.at.is_none() {
+                self.damaged += 1;
+            } else if !item.line.repeated && item.at >= self.since {
+                let (source, at, json) = (item.segment.source, item.at, item.line.json);
+                found.push(Followed { source, at, json });
             }
         }
         Ok(found)

@@ -108,7 +108,7 @@ fn from_last_checkpoint(dir: &Path, segments: &[Segment]) -> io::Result<Vec<Segm
 fn has_whole_checkpoint(dir: &Path, segment: Segment) -> io::Result<bool> {
     let mut tail = Tail::open(dir, segment, Position::default())?;
     while let Some(line) = tail.next_line()? {
-        if !line.repeated || line.content == Content::Damaged {
+        if !line.repeated || line.at.is_none() {
             return Ok(false);
         }
         if tail.position().repeats == 0 {
@@ -122,7 +122,7 @@ fn is_complete(dir: &Path, all: &[Segment], run: u32) -> io::Result<bool> {
     for segment in all.iter().filter(|s| s.run == run && s.source == Source::Shell) {
         let mut tail = Tail::open(dir, *segment, Position::default())?;
         while let Some(line) = tail.next_line()? {
-            if let Content::Event(event) = &line.content
+            if let Content::Event(event) = line.content()
                 && matches!(event.what, What::ServerStarted { .. })
             {
                 return Ok(true);
@@ -140,8 +140,8 @@ fn fold(dir: &Path, segments: Vec<Segment>) -> io::Result<Restored> {
     }
     while let Some(item) = merge.next_item()? {
         restored.lines += 1;
-        match &item.line.content {
-            Content::Event(event) => restored.state.apply(event),
+        match item.line.content() {
+            Content::Event(event) => restored.state.apply(&event),
             Content::Unknown => restored.unknown += 1,
             Content::Damaged => {
                 let damage = Damage {

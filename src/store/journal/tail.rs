@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::line::{self, Content};
+use super::line::{self, Content, Head};
 use super::segment::{Segment, Source};
 use crate::switch::What;
 
@@ -30,12 +30,22 @@ pub struct Line {
     pub offset: u64,
     /// Where the next one begins, bytes.
     pub end: u64,
-    /// What stands there.
-    pub content: Content,
+    /// When it happened; `None` if it is damaged.
+    pub at: Option<Timestamp>,
     /// The JSON as written; empty if damaged.
     pub json: String,
     /// It belongs to a checkpoint (or is its marker): it says again what other lines said before.
     pub repeated: bool,
+}
+
+impl Line {
+    /// What it says.
+    pub fn content(&self) -> Content {
+        match Head::of(self.json.as_bytes()) {
+            Some(head) => head.content(self.json.as_bytes()),
+            None => Content::Damaged,
+        }
+    }
 }
 
 /// A place in a segment, and how much of a checkpoint is still to come there.
@@ -87,28 +97,26 @@ impl Tail {
             wanted = self.buffer.len() * 2;
         };
         let bytes = &self.buffer[self.used..self.used + len];
-        let content = Content::of(bytes);
-        let json = match &content {
-            Content::Damaged => String::new(),
-            _ => String::from_utf8_lossy(line::json(bytes).unwrap_or_default()).into_owned(),
+        let json = line::json(bytes).and_then(|json| std::str::from_utf8(json).ok());
+        let head = json.and_then(|json| Head::of(json.as_bytes()));
+        let mut line = Line {
+            offset: self.position.offset,
+            end: self.position.offset + len as u64 + 1,
+            at: head.as_ref().map(|head| head.at),
+            json: head.as_ref().and(json).unwrap_or_default().to_owned(),
+            repeated: self.position.repeats > 0,
         };
         self.used += len + 1;
-        let offset = self.position.offset;
-        let repeated = self.step(&content, offset + len as u64 + 1);
-        Ok(Some(Line { offset, end: self.position.offset, content, json, repeated }))
-    }
-
-    fn step(&mut self, content: &Content, end: u64) -> bool {
-        self.position.offset = end;
-        if let Content::Event(event) = content
+        self.position.offset = line.end;
+        self.position.repeats = self.position.repeats.saturating_sub(1);
+        if head.is_some_and(|head| head.is_checkpoint())
+            && let Content::Event(event) = line.content()
             && let What::Checkpoint { events } = event.what
         {
             self.position.repeats = events;
-            return true;
+            line.repeated = true;
         }
-        let repeated = self.position.repeats > 0;
-        self.position.repeats = self.position.repeats.saturating_sub(1);
-        repeated
+        Ok(Some(line))
     }
 
     /// Reads on behind what is in the buffer; `false` if there is nothing new.
@@ -168,7 +176,7 @@ impl Stream {
             };
             match tail.next_line()? {
                 Some(line) => {
-                    let at = moment(&line).map_or(self.at, |at| at.max(self.at));
+                    let at = line.at.map_or(self.at, |at| at.max(self.at));
                     // A checkpoint tells of the past: it must not wait for it.
                     self.at = if line.repeated { self.at } else { at };
                     self.head = Some(Item { segment: *segment, at: self.at, line });
@@ -179,17 +187,6 @@ impl Stream {
             }
         }
         Ok(())
-    }
-}
-
-fn moment(line: &Line) -> Option<Timestamp> {
-    match &line.content {
-        Content::Event(event) => Some(event.at),
-        Content::Unknown => {
-            let value: serde_json::Value = serde_json::from_str(&line.json).ok()?;
-            value.get("at")?.as_str()?.parse().ok()
-        }
-        Content::Damaged => None,
     }
 }
 

@@ -149,8 +149,9 @@ impl Projector {
             while progress.lines < lines_max
                 && let Some(line) = tail.next_line().map_err(read)?
             {
-                progress.count(&line);
-                take(&tx, segment, &line).map_err(sql)?;
+                let content = line.content();
+                progress.count(&content);
+                take(&tx, segment, &line, &content).map_err(sql)?;
             }
             if tail.position() != from {
                 keep_position(&tx, segment, tail.position()).map_err(sql)?;
@@ -166,9 +167,9 @@ impl Projector {
 }
 
 impl Progress {
-    fn count(&mut self, line: &Line) {
+    fn count(&mut self, content: &Content) {
         self.lines += 1;
-        match line.content {
+        match content {
             Content::Event(_) => self.events += 1,
             Content::Damaged => self.damaged += 1,
             Content::Unknown => self.unknown += 1,
@@ -176,8 +177,8 @@ impl Progress {
     }
 }
 
-fn take(db: &Connection, segment: Segment, line: &Line) -> rusqlite::Result<()> {
-    let why = match &line.content {
+fn take(db: &Connection, segment: Segment, line: &Line, content: &Content) -> rusqlite::Result<()> {
+    let why = match content {
         Content::Event(event) => return apply(db, event, segment.run, line.repeated),
         Content::Damaged => "damaged",
         Content::Unknown => "unknown event",

@@ -106,7 +106,7 @@ impl Builder {
         let mut builder = Builder::empty();
         builder.source = Some(message.clone());
         builder.body = message.body();
-        builder.start = builder.write_bytes(None, message.start_bytes());
+        builder.start = builder.write_first(message.start_bytes());
         for line in message.index_lines() {
             if line.id == Some(Header::ContentLength) {
                 continue;
@@ -324,11 +324,25 @@ impl Builder {
         Piece { id, is_own: true, start, end: self.own.len() as u32 }
     }
 
-    /// A line as it came, with its line ends; those inside become spaces.
-    fn write_bytes(&mut self, id: Option<Header>, line: &[u8]) -> Piece {
+    /// The first line as it came; the space before an empty reason phrase stays.
+    fn write_first(&mut self, line: &[u8]) -> Piece {
         let start = self.own.len() as u32;
         let end = line.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |i| i + 1);
         put_clean(&mut self.own, &line[..end], |rest| memchr::memchr2(b'\r', b'\n', rest));
+        self.own.put_slice(b"\r\n");
+        Piece { id: None, is_own: true, start, end: self.own.len() as u32 }
+    }
+
+    /// A line as it came, with its line ends; folds become one space, stray returns too.
+    fn write_bytes(&mut self, id: Option<Header>, line: &[u8]) -> Piece {
+        let start = self.own.len() as u32;
+        for (i, piece) in line.trim_ascii_end().split(|b| *b == b'\n').enumerate() {
+            let piece = if i == 0 { piece.trim_ascii_end() } else { piece.trim_ascii() };
+            if i > 0 {
+                self.own.put_u8(b' ');
+            }
+            put_clean(&mut self.own, piece, |rest| memchr::memchr(b'\r', rest));
+        }
         self.own.put_slice(b"\r\n");
         Piece { id, is_own: true, start, end: self.own.len() as u32 }
     }
@@ -438,6 +452,19 @@ mod tests {
         let sent = text(&Builder::forward(&parse(INVITE)));
         let right = INVITE.replace("l: 3\r\n\r\n", "Content-Length: 3\r\n\r\n");
         assert_eq!(sent, right, "order, spelling, folds and body stay");
+    }
+
+    #[test]
+    fn an_empty_reason_keeps_its_space() {
+        let sent = text(&Builder::forward(&parse("SIP/2.0 100 \r\nVia: x\r\n\r\n")));
+        assert!(sent.starts_with("SIP/2.0 100 \r\nVia"), "{sent}");
+    }
+
+    #[test]
+    fn a_copied_fold_becomes_one_space() {
+        let folded = parse("OPTIONS sip:h SIP/2.0\r\nSubject: a\r\n \t b\n c\r\n\r\n");
+        let copied = text(&Builder::response(200).copy(&folded, Header::Subject));
+        assert!(copied.contains("Subject: a b c\r\n"), "{copied}");
     }
 
     #[test]

@@ -231,7 +231,11 @@ impl Message {
         }
         out.put_slice(b"\r\n");
         out.put_slice(&raw[line.end as usize..]);
-        Message::parse(out.freeze()).unwrap_or_else(|_| self.clone())
+        let Ok(mut message) = Message::parse(out.freeze()) else { return self.clone() };
+        if let Some(inner) = Arc::get_mut(&mut message.0) {
+            inner.index.fault = self.fault().or(inner.index.fault);
+        }
+        message
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {
@@ -370,9 +374,18 @@ mod tests {
     #[test]
     fn a_fault_survives_the_source_being_written() {
         let source: SocketAddr = "198.51.100.9:33000".parse().unwrap();
-        let twice = parse(INVITE.replace("Xyzzy: 1", "l: 5"));
-        assert!(twice.judge().is_err());
-        assert!(twice.received_from(source).judge().is_err());
+        for (right, wrong) in
+            [("Xyzzy: 1", "l: 5"), ("Via:", "Via\r:"), ("SIP/2.0\r", "SIP/2.0 \r")]
+        {
+            let faulty = parse(INVITE.replacen(right, wrong, 1));
+            let judged = faulty.judge();
+            assert!(judged.is_err());
+            assert_eq!(faulty.received_from(source).judge(), judged, "{wrong}");
+            assert_eq!(
+                faulty.received_from(source).top_via().unwrap().response_addr(),
+                Some(source)
+            );
+        }
     }
 
     #[test]

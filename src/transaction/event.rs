@@ -108,7 +108,7 @@ pub enum TxEvent {
         tx: ServerTx,
     },
     /// A 2xx to an INVITE that no transaction knows any more: its dialog repeats the ACK, a proxy
-    /// drops it (RFC 6026 §8.9).
+    /// drops it (RFC 6026 §7.3).
     Stray {
         /// The response.
         response: Message,

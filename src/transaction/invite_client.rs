@@ -90,7 +90,7 @@ impl InviteClient {
     pub(super) fn input(&mut self, input: ClientInput, timers: &TransactionTimers) -> Steps {
         use State::{Accepted, Calling, Completed, Proceeding};
         match (self.state, input) {
-            // §17.1.1.2: "MUST retransmit the request … MUST reset the timer with a value of 2*T1".
+            // §17.1.1.2: the request is sent again (MUST), the timer reset to twice as much (MUST).
             (Calling, ClientInput::Fired(Timer::A)) => {
                 self.interval *= 2;
                 [Step::SendAgain, Step::Repeat(Timer::A, self.interval)].into_iter().collect()
@@ -104,7 +104,7 @@ impl InviteClient {
             (Calling, ClientInput::TransportError) => {
                 [Step::TransportFailed, Step::End].into_iter().collect()
             }
-            // §17.1.1.2: "MUST … SHOULD NOT retransmit the request any further"; "the provisional
+            // §17.1.1.2: in Proceeding the request is not sent again (SHOULD NOT); "the provisional
             // response MUST be passed to the TU".
             (Calling, ClientInput::Response(Class::Provisional)) => {
                 self.state = Proceeding;
@@ -120,19 +120,8 @@ impl InviteClient {
             (Proceeding, ClientInput::Fired(Timer::Forgotten)) => {
                 Steps::from_slice(&[Step::Cancel])
             }
-            // RFC 6026 §7.2: to Accepted with timer M; the response is passed to the TU.
-            (Calling | Proceeding, ClientInput::Response(Class::Success)) => {
-                self.state = Accepted;
-                let wait = Step::Bound(Timer::M, timers.give_up());
-                [Step::StopRepeat, wait, Step::DropSent, Step::Pass].into_iter().collect()
-            }
-            // §17.1.1.2: "the client transaction MUST transition to Completed … MUST generate an
-            // ACK … MUST be passed to the TU"; timer D is zero on reliable transports.
-            (Calling | Proceeding, ClientInput::Response(Class::Failure)) => {
-                self.state = Completed;
-                let wait = linger(self.reliable, Timer::D, timers.wait_d());
-                [Step::StopRepeat, Step::SendAck, Step::Pass, wait].into_iter().collect()
-            }
+            (Calling | Proceeding, ClientInput::Response(Class::Success)) => self.accept(timers),
+            (Calling | Proceeding, ClientInput::Response(Class::Failure)) => self.complete(timers),
             // §9.1: "If there is no final response for the original request in 64*T1 seconds …".
             (Proceeding, ClientInput::CancelSent) => {
                 self.cancelled = true;
@@ -161,6 +150,21 @@ impl InviteClient {
             // (RFC 6026 §7.2), and so is whatever a timer of an earlier state says.
             (Calling | Proceeding | Completed | Accepted, _) => Steps::new(),
         }
+    }
+
+    /// RFC 6026 §7.2: to Accepted with timer M; the response is passed to the TU.
+    fn accept(&mut self, timers: &TransactionTimers) -> Steps {
+        self.state = State::Accepted;
+        let wait = Step::Bound(Timer::M, timers.give_up());
+        [Step::StopRepeat, wait, Step::DropSent, Step::Pass].into_iter().collect()
+    }
+
+    /// §17.1.1.2: to Completed (MUST), the response to the TU (MUST), an ACK generated (MUST);
+    /// timer D is zero on reliable transports.
+    fn complete(&mut self, timers: &TransactionTimers) -> Steps {
+        self.state = State::Completed;
+        let wait = linger(self.reliable, Timer::D, timers.wait_d());
+        [Step::StopRepeat, Step::SendAck, Step::Pass, wait].into_iter().collect()
     }
 }
 

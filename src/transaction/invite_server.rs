@@ -121,10 +121,10 @@ impl InviteServer {
             (Proceeding | Completed | Accepted, ServerInput::TransportError) => {
                 Steps::from_slice(&[Step::TransportFailed])
             }
-            // §17.2.1: "Whenever a retransmission of the request is received while in Completed,
-            // the server transaction SHOULD pass the response to the transport for retransmission".
+            // §17.2.1: a request that comes again while in Completed gets the response again
+            // (SHOULD).
             (Completed, ServerInput::Request) => Steps::from_slice(&[Step::SendAgain]),
-            // "Timer G … MIN(2*T1, T2)", doubling up to T2.
+            // §17.2.1: timer G doubles up to T2.
             (Completed, ServerInput::Fired(Timer::G)) => {
                 self.interval = (self.interval * 2).min(timers.t2);
                 [Step::SendAgain, Step::Repeat(Timer::G, self.interval)].into_iter().collect()
@@ -139,8 +139,8 @@ impl InviteServer {
                 [Step::StopRepeat, Step::DropSent, Step::Confirmed, wait].into_iter().collect()
             }
             (Confirmed, ServerInput::Fired(Timer::I)) => Steps::from_slice(&[Step::End]),
-            // RFC 6026 §7.1: "any retransmissions of the INVITE … MUST be absorbed"; a 2xx from the
-            // TU is sent, an ACK is handed to it.
+            // RFC 6026 §7.1: a repeated INVITE is absorbed, a 2xx from the TU is sent, an ACK is
+            // handed to it.
             (Accepted, ServerInput::Respond(Class::Success)) => {
                 [Step::Send, Step::DropSent].into_iter().collect()
             }

@@ -71,7 +71,7 @@ impl NonInviteClient {
     pub(super) fn input(&mut self, input: ClientInput, timers: &TransactionTimers) -> Steps {
         use State::{Completed, Proceeding, Trying};
         match (self.state, input) {
-            // §17.1.2.2: "the timer is reset, … MIN(2*T1, T2)", and so on up to T2.
+            // §17.1.2.2: timer E doubles up to T2.
             (Trying, ClientInput::Fired(Timer::E)) => {
                 self.interval = (self.interval * 2).min(timers.t2);
                 [Step::SendAgain, Step::Repeat(Timer::E, self.interval)].into_iter().collect()

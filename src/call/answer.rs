@@ -284,7 +284,7 @@ impl Calls {
 
     /// A 2xx that no transaction knows any more: its ACK was lost.
     /// `true` if it is about no dialog of ours.
-    pub(super) fn stray(&mut self, env: &mut Env<'_>, response: &Message, _flow: Flow) -> bool {
+    pub(super) fn stray(&mut self, env: &mut Env<'_>, response: &Message) -> bool {
         let Some(tag) = response.from_tag() else { return true };
         let name = (response.call_id().into(), tag.into());
         let Some((key, side)) = self.dialogs.get(&name).copied() else { return true };

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::{CallKey, Moment};
-use crate::sip::Message;
+use crate::sip::{Message, Method};
 use crate::transaction::{ClientTx, ServerTx, TxEvent};
 
 pub use answer::refuse_stray;
@@ -146,6 +146,10 @@ impl Calls {
                 Some(ClientUse::Probe(call, side)) => {
                     self.probe_answered(env, call, side, tx, Some(response.status()))
                 }
+                None if is_answer(&response) => {
+                    // A 2xx again whose offer is over: its ACK was lost.
+                    return self.stray(env, &response).then_some(TxEvent::Stray { response, flow });
+                }
                 None => return Some(TxEvent::Response { tx, response, flow }),
             },
             TxEvent::Timeout { tx } => return self.client_failed(env, tx, 408, event),
@@ -157,8 +161,8 @@ impl Calls {
             TxEvent::Ack { ref request, .. } if self.owns(request) => self.ack(env, request),
             TxEvent::Request { ref request, .. } if !self.owns(request) => return Some(event),
             TxEvent::Request { tx, request, flow } => self.in_dialog(env, tx, &request, flow),
-            TxEvent::Stray { ref response, flow } => {
-                return self.stray(env, response, flow).then_some(event);
+            TxEvent::Stray { ref response, .. } => {
+                return self.stray(env, response).then_some(event);
             }
             TxEvent::NoAck { .. }
             | TxEvent::Confirmed { .. }
@@ -221,6 +225,11 @@ impl Calls {
             self.calls.insert(key, call);
         }
     }
+}
+
+/// A 2xx to an INVITE.
+fn is_answer(response: &Message) -> bool {
+    (200..300).contains(&response.status()) && *response.method() == Method::Invite
 }
 
 /// The dialog that a request names.

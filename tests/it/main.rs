@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module for each subject.
 
+mod bridge;
 #[cfg(feature = "shell")]
 mod register_journal;
 #[cfg(feature = "shell")]

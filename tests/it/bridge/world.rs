@@ -1,0 +1,462 @@
+//! One switch, real bytes, virtual time: the scenario API of the bridging tests.
+//!
+//! Phones and trunks are addresses with an inbox; what they send is text written here, what they
+//! get is parsed. Nothing sleeps: `run` moves the clock to each of the switch's own deadlines.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use telefonist::acd::{Board, BoardLimits, Wake};
+use telefonist::domain::*;
+use telefonist::meters::{MeterLimits, Meters};
+use telefonist::policy::{IndexState, Names, Policy, Sources, calendars};
+use telefonist::registrar::Location;
+use telefonist::sip::digest::{Asked, Challenge, Login};
+use telefonist::sip::{Builder, Header, Message, Method, digest};
+use telefonist::switch::{
+    Command, Identified, Input, Output, Refusal, Setup, Shared, Switch, What,
+};
+
+pub const TRUNK: &str = "192.0.2.10:5060";
+pub const DOMAIN: &str = "example.com";
+pub const OFFER: &str = "v=0\r\no=caller 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\n\
+                         t=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\n";
+pub const ANSWER: &str = "v=0\r\no=phone 5 5 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\n\
+                          t=0 0\r\nm=audio 5000 RTP/AVP 8\r\n";
+
+const CALENDARS: &str = "[always]\nzone = \"UTC\"\n[always.week]\nmon-sun = \"00:00-24:00\"\n";
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// The world of one test.
+pub struct World {
+    pub now: Moment,
+    pub switch: Switch,
+    pub events: Vec<What>,
+    pub replies: Vec<Result<serde_json::Value, Refusal>>,
+    pub promises: usize,
+    pub board: Arc<Board>,
+    pub directory: Arc<Directory>,
+    clients: BTreeMap<String, Arc<Client>>,
+    inboxes: BTreeMap<SocketAddr, VecDeque<Message>>,
+    sent: u32,
+}
+
+pub fn addr(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn flow(remote: &str) -> Flow {
+    Flow { transport: Transport::Udp, listener: 0, remote: addr(remote), connection: 0 }
+}
+
+fn person(id: &str, roles: &[&str], department: &str) -> Person {
+    let (user, password) = (id, "secret");
+    Person {
+        id: id.into(),
+        name: id.into(),
+        roles: roles.iter().map(|r| (*r).into()).collect(),
+        department: Some(department.into()),
+        sip_user: Some(id.into()),
+        supervisor: None,
+        credentials: Some(Credentials {
+            user: user.into(),
+            ha1_md5: digest::ha1(digest::Algorithm::Md5, user, DOMAIN, password).into(),
+            ha1_sha256: digest::ha1(digest::Algorithm::Sha256, user, DOMAIN, password).into(),
+        }),
+        email: None,
+    }
+}
+
+fn department(id: &str, head: &str) -> Department {
+    Department {
+        id: id.into(),
+        name: id.into(),
+        head: Some(head.into()),
+        deputy_head: None,
+        calendar: "always".into(),
+        regions: Default::default(),
+    }
+}
+
+fn settings() -> Settings {
+    let trunk = Trunk {
+        id: "pbx".into(),
+        identity: TrunkIdentity::Address(vec![TrunkAddress { ip: addr(TRUNK).ip(), port: None }]),
+        target: Some(TrunkTarget {
+            transport: Transport::Udp,
+            address: addr(TRUNK),
+            host: TRUNK.into(),
+        }),
+        trusted: true,
+        numbers: NumberFormat::of("DE"),
+        calls_max: 20,
+        calls_per_second_max: 100,
+        options_every: Duration::ZERO,
+        answer_within: Duration::from_secs(110),
+        waiting_status: 180,
+        ends: EndStatuses::default(),
+        pass_headers: vec![],
+    };
+    let s = Duration::from_secs;
+    Settings {
+        domains: vec![DOMAIN.into()],
+        realm: DOMAIN.into(),
+        numbers: NumberFormat::of("DE"),
+        listeners: vec![Listener {
+            transport: Transport::Udp,
+            bind: addr("192.0.2.1:5060"),
+            advertise: "192.0.2.1:5060".into(),
+        }],
+        trunks: vec![Arc::new(trunk)],
+        outbound_trunk: Some("pbx".into()),
+        lock_after: LockAfter::Missed(1),
+        star_codes: StarCodes {
+            login: "*11".into(),
+            logout: "*12".into(),
+            pause: "*13".into(),
+            resume: "*14".into(),
+            wrap_up_end: "*15".into(),
+        },
+        login_on_register: true,
+        limits: Limits {
+            calls_max: 100,
+            queue_len_max: 10,
+            bindings_max: 5,
+            transactions_max: 10_000,
+            failures_per_minute_max: 20,
+            expires_min: s(60),
+            expires_max: s(3_600),
+        },
+        timers: Timers {
+            call_max: s(4 * 3_600),
+            probe_every: s(60),
+            wrap_up: s(5),
+            refuse_backoff: s(10),
+            busy_backoff: s(10),
+            phone_silence: s(4),
+            provisional_every: s(50),
+            identify_timeout: s(1),
+            flow_grace: s(30),
+            drain_max: s(60),
+            t1: Duration::from_millis(500),
+            t2: s(4),
+            t4: s(5),
+        },
+    }
+}
+
+impl World {
+    /// `policy` is the text of policy.toml.
+    pub fn new(policy: &str) -> Self {
+        let rows = DirectoryRows {
+            people: vec![
+                person("mia", &["manager", "key_account_manager"], "wholesale"),
+                person("kai", &["key_account_manager"], "wholesale"),
+                person("hans", &["head"], "wholesale"),
+                person("ole", &["operator"], "support"),
+                person("ida", &["operator"], "support"),
+            ],
+            departments: vec![department("wholesale", "hans"), department("support", "hans")],
+            absences: vec![],
+            calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
+        };
+        let limits = DirectoryLimits { agents_max: 64, groups_max: 32 };
+        let directory = Arc::new(Directory::build(None, rows, limits).expect("a directory"));
+        let settings = Arc::new(settings());
+        let sources =
+            Sources { policy: ("policy.toml", policy), calendars: ("calendars.toml", CALENDARS) };
+        let policy = Policy::compile(&sources, &directory, &Names::of(&settings));
+        let policy = Arc::new(policy.unwrap_or_else(|problems| panic!("{problems:#?}")));
+        let board = BoardLimits {
+            agents: 64,
+            groups: 32,
+            shards: 1,
+            queue_len_max: settings.limits.queue_len_max,
+            credit_max: Duration::from_secs(3_600),
+        };
+        let board = Arc::new(Board::new(board, vec![Arc::new(NoWake)]));
+        let now = Moment::from_millis(1_000);
+        let wall = "2026-03-03T10:00:00Z".parse().expect("a time");
+        let setup = Setup {
+            shard: ShardId(0),
+            shards: 1,
+            started: 1,
+            hash_key: [1; 16],
+            nonce_key: [2; 32],
+            seed: [3; 32],
+            shared: Shared {
+                board: board.clone(),
+                location: Arc::new(Location::new()),
+                meters: Arc::new(Meters::new(MeterLimits::default(), [4; 16])),
+            },
+            settings,
+            directory: directory.clone(),
+            policy,
+            wall: WallOffset::new(now, wall),
+        };
+        Self {
+            now,
+            switch: Switch::new(now, setup),
+            events: Vec::new(),
+            replies: Vec::new(),
+            promises: 0,
+            board,
+            directory,
+            clients: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            sent: 0,
+        }
+    }
+
+    /// A client of type `key` whose manager is mia.
+    pub fn key_client(&mut self, number: &str) {
+        let client = Client {
+            id: ClientId(1),
+            name: "ACME".into(),
+            numbers: vec![Number::from_e164(number).expect("a number")],
+            client_type: ClientType::new("key"),
+            vip: Vip::None,
+            vip_pending: false,
+            manager: Some("mia".into()),
+            department: Some("wholesale".into()),
+            region: None,
+            balance: Money(0),
+            credit_limit: None,
+            overdue: Money(0),
+            overdue_since: None,
+            last_order: None,
+            served_by_operators: false,
+            notes: "".into(),
+            as_of: "2026-03-03T09:59:00Z".parse().expect("a time"),
+        };
+        self.clients.insert(number.to_owned(), Arc::new(client));
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.switch.handle(self.now, input);
+        while let Some(output) = self.switch.poll_output() {
+            match output {
+                Output::Send { flow, bytes } => {
+                    let message = Message::parse(bytes).expect("what we send can be read");
+                    message.judge().expect("what we send is right");
+                    self.inboxes.entry(flow.remote).or_default().push_back(message);
+                }
+                Output::Identify { call, number } => {
+                    let client = number.and_then(|n| self.clients.get(n.as_str()).cloned());
+                    let found = Identified { client, others: vec![], index: IndexState::Fresh };
+                    self.switch.handle(self.now, Input::Identified { call, found });
+                }
+                Output::Event(event) => self.events.push(event.what),
+                Output::Reply { answer, .. } => self.replies.push(answer),
+                Output::Notify(_) => self.promises += 1,
+                Output::Mail { mail, .. } => self.switch.handle(self.now, Input::Mail(mail)),
+            }
+        }
+    }
+
+    /// Lets time pass, stopping at each deadline of the switch.
+    pub fn run(&mut self, span: Duration) {
+        let until = self.now + span;
+        loop {
+            let next = self.switch.poll_timeout();
+            if next > until {
+                break;
+            }
+            self.now = self.now.max(next);
+            self.input(Input::Wake);
+        }
+        self.now = until;
+        self.input(Input::Wake);
+    }
+
+    pub fn send(&mut self, from: &str, bytes: Bytes) {
+        let message = Message::parse(bytes).expect("what a test sends can be read");
+        self.input(Input::Packet { flow: flow(from), message, received: self.now });
+    }
+
+    /// The next message at an address, whatever it is.
+    pub fn take(&mut self, at: &str) -> Option<Message> {
+        self.inboxes.get_mut(&addr(at))?.pop_front()
+    }
+
+    /// The next message at an address that is not a 100.
+    pub fn next(&mut self, at: &str) -> Message {
+        loop {
+            let message = self.take(at).unwrap_or_else(|| panic!("nothing came to {at}"));
+            if message.status() != 100 {
+                return message;
+            }
+        }
+    }
+
+    pub fn request(&mut self, at: &str, method: Method) -> Message {
+        let message = self.next(at);
+        assert!(message.is_request() && *message.method() == method, "{method}, not {message:?}");
+        message
+    }
+
+    pub fn response(&mut self, at: &str, status: u16) -> Message {
+        let message = self.next(at);
+        assert_eq!(message.status(), status, "{message:?}");
+        message
+    }
+
+    pub fn nothing(&mut self, at: &str) {
+        while let Some(message) = self.take(at) {
+            assert_eq!(message.status(), 100, "{message:?} came to {at}");
+        }
+    }
+
+    pub fn branch(&mut self) -> String {
+        self.sent += 1;
+        format!("z9hG4bKtest{}", self.sent)
+    }
+
+    /// Registers `user` from `at`, with the right password.
+    pub fn register(&mut self, user: &str, at: &str) {
+        let draft = |branch: String, cseq: u32, authorization: Option<String>| {
+            let draft = Builder::request(&Method::Register, &format!("sip:{DOMAIN}"))
+                .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+                .header(Header::MaxForwards, 70)
+                .header(Header::From, format_args!("<sip:{user}@{DOMAIN}>;tag=r{user}"))
+                .header(Header::To, format_args!("<sip:{user}@{DOMAIN}>"))
+                .header(Header::CallId, format_args!("reg-{user}-{at}"))
+                .header(Header::CSeq, format_args!("{cseq} REGISTER"))
+                .header(Header::Contact, format_args!("<sip:{user}@{at}>"))
+                .header(Header::Expires, 3_600);
+            match authorization {
+                Some(line) => draft.header(Header::Authorization, line).finish(),
+                None => draft.finish(),
+            }
+        };
+        let branch = self.branch();
+        self.send(at, draft(branch, 1, None));
+        let challenged = self.response(at, 401);
+        let line = challenged.header(Header::WwwAuthenticate).expect("a challenge").to_owned();
+        let challenge = Challenge::parse(&line).expect("digest");
+        let uri = format!("sip:{DOMAIN}");
+        let asked =
+            Asked { method: &Method::Register, uri: &uri, body: b"", cnonce: "abc", count: 1 };
+        let answer = challenge.answer(&Login { user, password: "secret" }, &asked);
+        let branch = self.branch();
+        self.send(at, draft(branch, 2, Some(answer)));
+        self.response(at, 200);
+    }
+
+    /// An INVITE from the trunk.
+    pub fn invite(&mut self, from: &str, call_id: &str, body: &str) -> Message {
+        let branch = self.branch();
+        let draft = Builder::request(&Method::Invite, &format!("sip:100@{DOMAIN}"))
+            .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .header(Header::From, format_args!("<sip:{from}@pbx>;tag=t{call_id}"))
+            .header(Header::To, format_args!("<sip:100@{DOMAIN}>"))
+            .header(Header::CallId, call_id)
+            .header(Header::CSeq, "1 INVITE")
+            .header(Header::Contact, format_args!("<sip:{TRUNK}>"));
+        let draft = match body {
+            "" => draft,
+            body => draft.body("application/sdp", body.as_bytes()),
+        };
+        let bytes = draft.finish();
+        self.send(TRUNK, bytes.clone());
+        Message::parse(bytes).expect("ours")
+    }
+
+    /// A phone's or trunk's answer to a request that it got.
+    pub fn reply(&mut self, at: &str, request: &Message, status: u16, body: &str) {
+        let tag = format!("tag-{}", at.replace([':', '.'], ""));
+        let reply = Builder::reply(request, status, Some(&tag))
+            .header(Header::Contact, format_args!("<sip:phone@{at}>"));
+        let reply = match body {
+            "" => reply,
+            body => reply.body("application/sdp", body.as_bytes()),
+        };
+        self.send(at, reply.finish());
+    }
+
+    /// The trunk's ACK or other request in the dialog of its INVITE and our 200.
+    pub fn in_dialog(&mut self, ok: &Message, method: Method, cseq: u32, body: &str) -> Message {
+        let branch = self.branch();
+        let contact = ok.contacts().next().expect("a contact").uri.to_owned();
+        let draft = Builder::request(&method, &contact)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .copy(ok, Header::From)
+            .copy(ok, Header::To)
+            .copy(ok, Header::CallId)
+            .header(Header::CSeq, format_args!("{cseq} {method}"))
+            .header(Header::Contact, format_args!("<sip:{TRUNK}>"));
+        let draft = match body {
+            "" => draft,
+            body => draft.body("application/sdp", body.as_bytes()),
+        };
+        let bytes = draft.finish();
+        self.send(TRUNK, bytes.clone());
+        Message::parse(bytes).expect("ours")
+    }
+
+    /// A phone's request in the dialog of the INVITE that it answered.
+    pub fn phone_sends(&mut self, at: &str, invite: &Message, method: Method, body: &str) {
+        let branch = self.branch();
+        let contact = invite.contacts().next().expect("a contact").uri.to_owned();
+        let tag = format!("tag-{}", at.replace([':', '.'], ""));
+        let to = invite.header(Header::To).expect("To").to_owned();
+        let draft = Builder::request(&method, &contact)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .header(Header::From, format_args!("{to};tag={tag}"))
+            .header(Header::To, invite.header(Header::From).expect("From"))
+            .copy(invite, Header::CallId)
+            .header(Header::CSeq, format_args!("1 {method}"))
+            .header(Header::Contact, format_args!("<sip:phone@{at}>"));
+        let draft = match body {
+            "" => draft,
+            body => draft.body("application/sdp", body.as_bytes()),
+        };
+        self.send(at, draft.finish());
+    }
+
+    /// CANCEL of an INVITE.
+    pub fn cancel(&mut self, invite: &Message) {
+        let draft = Builder::request(&Method::Cancel, invite.uri())
+            .copy(invite, Header::Via)
+            .header(Header::MaxForwards, 70)
+            .copy(invite, Header::From)
+            .copy(invite, Header::To)
+            .copy(invite, Header::CallId)
+            .header(Header::CSeq, "1 CANCEL");
+        self.send(TRUNK, draft.finish());
+    }
+
+    /// ACK of a failure: same branch.
+    pub fn ack_failure(&mut self, at: &str, invite: &Message, failure: &Message) {
+        let draft = Builder::request(&Method::Ack, invite.uri())
+            .copy(invite, Header::Via)
+            .header(Header::MaxForwards, 70)
+            .copy(invite, Header::From)
+            .copy(failure, Header::To)
+            .copy(invite, Header::CallId)
+            .header(Header::CSeq, "1 ACK");
+        self.send(at, draft.finish());
+    }
+
+    pub fn command(&mut self, command: Command) -> Result<serde_json::Value, Refusal> {
+        self.input(Input::Command { id: 1, command, by: "test".into() });
+        self.replies.pop().expect("one reply for one command")
+    }
+
+    /// Everything is over: no call, no caller, after the timers no transaction.
+    pub fn assert_quiet(&mut self) {
+        self.run(Duration::from_secs(120));
+        assert!(self.switch.is_idle(), "something is left: {} calls", self.switch.calls());
+    }
+}

@@ -1,6 +1,7 @@
 //! The calling side's ACKs, for a 2xx that comes again: RFC 3261 §13.2.2.4.
 //!
-//! The UAC core generates an ACK for each 2xx (MUST), and for each repetition the same one: it is kept for 64·T1, as long as the peer repeats.
+//! The UAC core generates an ACK for each 2xx (MUST), and for each repetition the same one: it is
+//! kept for 64·T1, as long as the peer repeats.
 
 use std::time::Duration;
 

@@ -4,6 +4,9 @@
 //! - `changes` is filled by triggers, so that other programs' writes are seen too. It holds the last
 //!   [`CHANGES_MAX`] changes: a trigger drops older ones, so it is bounded even while nobody reads; who
 //!   has missed some reads everything once.
+//! - `client_numbers.client` is no foreign key: a program that writes by REPLACE must not be stopped by
+//!   the numbers of the row it replaces. A number without a client is found by nobody, and ids are never
+//!   used twice.
 //! - `as_of` says how fresh a client's balance is. A program that writes balances and does not know the
 //!   column gets it set by a trigger.
 
@@ -43,7 +46,7 @@ CREATE TABLE clients (
 CREATE INDEX clients_by_name ON clients (name);
 
 CREATE TABLE client_numbers (
-    client INTEGER NOT NULL REFERENCES clients (id) DEFERRABLE INITIALLY DEFERRED,
+    client INTEGER NOT NULL,
     number TEXT NOT NULL,
     PRIMARY KEY (client, number)
 ) STRICT, WITHOUT ROWID;

@@ -13,4 +13,16 @@ mod register_reading;
 mod register_scenario;
 #[cfg(feature = "shell")]
 mod register_speed;
+#[cfg(feature = "shell")]
+mod store_commands;
+#[cfg(feature = "shell")]
+mod store_follow;
+#[cfg(feature = "shell")]
+mod store_import;
+#[cfg(feature = "shell")]
+mod store_sample;
+#[cfg(feature = "shell")]
+mod store_scene;
 mod torture;
+#[cfg(feature = "shell")]
+mod xlsx;

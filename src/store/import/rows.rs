@@ -126,22 +126,22 @@ fn lines(text: &str, separator: u8, skip: usize) -> impl Iterator<Item = Row> + 
         .delimiter(separator)
         .from_reader(body.as_bytes());
     let total = body.len() as u64;
+    // A record's position is where the one before ended: empty lines in between are not counted.
+    let place = move |position: Option<&csv::Position>| {
+        let (line, byte) = position.map_or((0, 0), |p| (p.line(), p.byte()));
+        let rest = body.as_bytes().get(byte as usize..).unwrap_or_default();
+        let empty = rest.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
+        (line + skip as u64 + empty.filter(|b| **b == b'\n').count() as u64, byte)
+    };
     reader.into_records().map(move |record| match record {
         Ok(record) => {
-            let place = record.position();
+            let (line, done) = place(record.position());
             let long = record.iter().any(|cell| cell.len() > CELL_CHARS_MAX);
-            Row {
-                line: place.map_or(0, csv::Position::line) + skip as u64,
-                cells: record.iter().map(str::to_owned).collect(),
-                fault: long.then(|| "a quote is not closed, or a cell is too long".into()),
-                done: place.map_or(0, csv::Position::byte),
-                total,
-            }
+            let fault = long.then(|| "a quote is not closed, or a cell is too long".into());
+            Row { line, cells: record.iter().map(str::to_owned).collect(), fault, done, total }
         }
         Err(error) => {
-            let place = error.position();
-            let line = place.map_or(0, csv::Position::line) + skip as u64;
-            let done = place.map_or(0, csv::Position::byte);
+            let (line, done) = place(error.position());
             Row { line, cells: Vec::new(), fault: Some(error.to_string()), done, total }
         }
     })

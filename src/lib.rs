@@ -11,6 +11,8 @@ pub mod meters;
 pub mod net;
 pub mod policy;
 pub mod registrar;
+#[cfg(feature = "shell")]
+pub mod server;
 pub mod sip;
 #[cfg(feature = "shell")]
 pub mod store;

@@ -58,7 +58,7 @@ pub fn decide(
 }
 
 /// Rules in their order up to the first that holds.
-fn first_match<'p>(
+pub(super) fn first_match<'p>(
     policy: &'p Policy,
     directory: &Directory,
     seen: &Seen<'_>,

@@ -78,16 +78,19 @@ fn never(
     if !space.everything().iter().any(|r| r.meets(wanted)) {
         return format!("`{}` is never reached: no call can be all of this at once", rule.name);
     }
-    let before: BTreeSet<usize> =
-        taken.iter().filter(|(_, b)| b.meets(wanted)).map(|(index, _)| *index).collect();
-    let names: Vec<String> = before
-        .into_iter()
-        .map(|index| {
-            let (line, _) = reader.source().position(rules[index].span.start);
-            format!("`{}` (line {line})", rules[index].name)
-        })
-        .collect();
-    format!("`{}` is never reached: {} takes all its calls", rule.name, names.join(" with "))
+    let meets = taken.iter().filter(|(_, block)| block.meets(wanted));
+    let alone = meets.clone().find(|(_, block)| wanted.clone().minus(block).is_empty());
+    let before: BTreeSet<usize> = match alone {
+        Some((index, _)) => BTreeSet::from([*index]),
+        None => meets.map(|(index, _)| *index).collect(),
+    };
+    let names = before.iter().map(|index| {
+        let (line, _) = reader.source().position(rules[*index].span.start);
+        format!("`{}` (line {line})", rules[*index].name)
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    let take = if before.len() == 1 { "takes" } else { "together take" };
+    format!("`{}` is never reached: {names} {take} all its calls", rule.name)
 }
 
 /// A set of a dimension's values.

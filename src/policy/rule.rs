@@ -1,7 +1,7 @@
 //! `[[rule]]`: which calls it takes and the way that they go.
 //!
-//! A route is a list of steps that add up (clause C7) and ends in exactly one of `callback`, `pass`
-//! or `refuse`: nobody is left with nobody. Knows no directory.
+//! A route is a list of steps that add up (clause C7) and end in a promised callback, or it is as a
+//! whole `pass` or `refuse`: nobody who has waited is left with nobody. Knows no directory.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -73,7 +73,8 @@ impl Rules {
         let mut rules: Vec<Rule> = Vec::new();
         for fields in tables {
             let Some(rule) = Rule::read(fields, context, reader) else { continue };
-            if let Some(first) = rules.iter().find(|r| r.name == rule.name) {
+            let same = rules.iter().find(|r| r.name == rule.name && !rule.name.is_empty());
+            if let Some(first) = same {
                 let (line, _) = reader.source().position(first.span.start);
                 let message = format!("a rule in line {line} is called `{}` too", rule.name);
                 reader.error(rule.span.clone(), message, None);
@@ -87,33 +88,29 @@ impl Rules {
 }
 
 impl Rule {
+    /// `None` only if it cannot be known which calls the rule takes.
     fn read(
         mut fields: Fields<'_>,
         context: &Context<'_>,
         reader: &mut Reader<'_>,
     ) -> Option<Self> {
-        let before = reader.error_count();
         let span = fields.span.clone();
-        let name = fields.required("name", reader).and_then(|v| reader.text(v));
-        let clause = fields.required("clause", reader).and_then(|v| reader.text(v));
-        let clause: Arc<str> = Arc::from(clause.map_or_else(String::new, |c| c.value));
+        let name = word("name", &mut fields, reader);
+        let clause = word("clause", &mut fields, reader);
         let when = fields.optional("when");
         let when = Condition::read_all(when, span.clone(), context, reader);
-        let route = fields.required("route", reader);
-        let route = match route {
-            Some(value) if value.get_ref().is_str() => {
-                let word = reader.text(value)?;
-                let end = end(&word, &mut fields, context, reader);
-                end.map(|end| (Vec::new(), end))
-            }
-            Some(value) => route_of(value, &clause, context, reader),
-            None => None,
+        let (steps, end) = match fields.required("route", reader) {
+            Some(value) if value.get_ref().is_array() => route(value, &clause, context, reader),
+            Some(value) => match reader.text(value) {
+                Some(word) => (Vec::new(), end(&word, &mut fields, context, reader)),
+                None => (Vec::new(), None),
+            },
+            None => (Vec::new(), None),
         };
         fields.finish(reader);
-        let (steps, end) = route?;
-        let name = Arc::from(name?.value);
-        let rule = Self { name, clause, when: when?, steps, end, span };
-        (reader.error_count() == before).then_some(rule)
+        // Without an end there is an error, and no policy.
+        let end = end.unwrap_or(End::Callback { owner: None });
+        Some(Self { name, clause, when: when?, steps, end, span })
     }
 
     /// A trunk's calls may come to this rule.
@@ -127,33 +124,39 @@ impl Rule {
     }
 }
 
-fn route_of(
+/// A word that must stand and say something.
+fn word(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
+    let text = fields.required(name, reader).and_then(|v| reader.text(v));
+    if let Some(text) = text.as_ref().filter(|text| text.trim().is_empty()) {
+        reader.error(text.span.clone(), format!("`{name}` is empty"), None);
+    }
+    Arc::from(text.map_or_else(String::new, |text| text.value))
+}
+
+fn route(
     value: Value<'_>,
     clause: &Arc<str>,
     context: &Context<'_>,
     reader: &mut Reader<'_>,
-) -> Option<(Vec<StepRule>, End)> {
+) -> (Vec<StepRule>, Option<End>) {
     let mut steps: Vec<StepRule> = Vec::new();
     let mut found: Option<End> = None;
     let tables = reader.tables(value, "a step");
     let before = reader.error_count();
-    let mut after_end = false;
+    let (mut ended, mut told) = (false, false);
     for mut fields in tables {
-        if found.is_some() && !after_end {
-            after_end = true;
+        if ended && !told {
+            told = true;
             reader.error(fields.span.clone(), "the route has ended before this step", None);
         }
-        let to = fields.required("to", reader).and_then(|v| reader.text(v));
-        let Some(to) = to else {
-            continue;
-        };
+        let Some(to) = fields.required("to", reader).and_then(|v| reader.text(v)) else { continue };
         if END_WORDS.contains(&to.trim()) {
+            ended = true;
+            only_callback_follows_steps(&to, &steps, reader);
             found = end(&to, &mut fields, context, reader).or(found);
-            let _ = fields.optional("clause").and_then(|v| reader.text(v));
             fields.finish(reader);
         } else if let Some(step) = step(to, fields, clause, context, reader) {
-            let same = steps.iter().find(|s| s.to.to_string() == step.to.to_string());
-            if same.is_some() {
+            if steps.iter().any(|s| s.text == step.text) {
                 let hint = "a plan never goes back to a step that it has left (B10)".to_owned();
                 let message = format!("`{}` is in this route already", step.to);
                 reader.error(step.span.clone(), message, Some(hint));
@@ -161,12 +164,20 @@ fn route_of(
             steps.push(step);
         }
     }
-    if found.is_none() && reader.error_count() == before {
+    if !ended && reader.error_count() == before {
         let last = steps.last().map_or(value.span(), |step| step.span.clone());
-        let hint = "end it with { to = \"callback\" }, \"pass\" or \"refuse\"".to_owned();
+        let hint = "end it with { to = \"callback\" }".to_owned();
         reader.error(last, "this route can end with nobody", Some(hint));
     }
-    found.map(|end| (steps, end))
+    (steps, found)
+}
+
+fn only_callback_follows_steps(to: &At<String>, steps: &[StepRule], reader: &mut Reader<'_>) {
+    if to.trim() != "callback" && !steps.is_empty() {
+        let message = format!("who has waited in a step cannot be sent to `{}`", to.trim());
+        let hint = "end with \"callback\"; \"pass\" and \"refuse\" are whole routes".to_owned();
+        reader.error(to.span.clone(), message, Some(hint));
+    }
 }
 
 const END_WORDS: [&str; 3] = ["callback", "pass", "refuse"];
@@ -227,8 +238,8 @@ fn step(
     let order = fields.optional("order").and_then(|v| reader.choice(v, &[("longest idle", ())]));
     fields.finish(reader);
     let target = target?;
-    if let (Some(order), Target::One(_)) = (order, &target) {
-        let message = format!("`{target}` is one person: there is no order");
+    if let (Some(order), Target::One(_) | Target::Deputies(_)) = (order, &target) {
+        let message = format!("`{target}` is one person at a time: there is no order");
         reader.error(order.span, message, None);
     }
     Some(StepRule {

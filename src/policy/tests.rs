@@ -1,23 +1,471 @@
-//! The shipped files, and everything that `compile` refuses.
+//! The shipped files, everything that `compile` refuses, and `reach` against brute force.
 
 use super::*;
-
-fn names() -> Names {
-    Names {
-        trunks: vec![(TrunkId::new("pbx"), Duration::from_secs(110))],
-        numbers: NumberFormat::of("DE"),
-    }
-}
+use crate::domain::{
+    Client, ClientId, ClientType, DirectoryLimits, DirectoryRows, Money, Number, Vip,
+};
 
 const POLICY: &str = include_str!("../../config/policy.toml");
 const CALENDARS: &str = include_str!("../../config/calendars.toml");
 
+fn names() -> Names {
+    let trunk = |id, seconds| (TrunkId::new(id), Duration::from_secs(seconds));
+    Names { trunks: vec![trunk("pbx", 110), trunk("carrier", 60)], numbers: NumberFormat::of("DE") }
+}
+
+fn read(text: &str) -> Result<Policy, Vec<Problem>> {
+    let sources =
+        Sources { policy: ("policy.toml", text), calendars: ("calendars.toml", CALENDARS) };
+    Policy::read(&sources, &names())
+}
+
+/// `line:column message` of each problem, with the hint after a bar.
+fn problems(text: &str) -> Vec<String> {
+    let problems = match read(text) {
+        Ok(policy) => policy.warnings,
+        Err(problems) => problems,
+    };
+    let line = |p: &Problem| {
+        let hint = p.hint.as_ref().map_or(String::new(), |hint| format!(" | {hint}"));
+        format!("{}:{} {}{hint}", p.line, p.column, p.message)
+    };
+    problems.iter().map(line).collect()
+}
+
+/// A good beginning of 3 lines.
+const SETTINGS: &str =
+    "[settings]\ndefault_department = \"wholesale\"\ncallback_owner = \"head of wholesale\"\n";
+
+/// A last rule that takes everybody; 4 lines.
+const REST: &str =
+    "[[rule]]\nname = \"rest\"\nclause = \"B4\"\nroute = [ { to = \"callback\" } ]\n";
+
+fn rule(name: &str, when: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"{name}\"\nclause = \"X\"\nwhen = {when}\nroute = [ {{ to = \"callback\" }} ]\n"
+    )
+}
+
 #[test]
-fn the_shipped_policy_has_no_problem_and_no_warning() {
+fn the_shipped_policy_has_no_problem() {
     let sources =
         Sources { policy: ("policy.toml", POLICY), calendars: ("calendars.toml", CALENDARS) };
-    let policy = Policy::read(&sources, &names()).expect("a good policy");
+    let pbx = Names { trunks: vec![(TrunkId::new("pbx"), Duration::from_secs(110))], ..names() };
+    let policy = Policy::read(&sources, &pbx).expect("a good policy");
     assert_eq!(policy.warnings, []);
     let clauses: Vec<&str> = policy.rules().map(|(_, clause)| clause.as_ref()).collect();
     assert_eq!(clauses, ["B1", "B9", "B2", "B3", "B3", "B4"]);
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    let expected = [
+        "1:1 [settings] is missing | it needs at least default_department and callback_owner",
+        "1:1 there is no rule | a policy needs at least one [[rule]]",
+    ];
+    assert_eq!(problems(""), expected);
+}
+
+#[test]
+fn every_bad_setting_is_told_at_its_place() {
+    let text = r#"[settings]
+default_departmnt = "wholesale"
+callback_owner = "manager"
+grace_days = -1
+debt_data_max_age = "1 fortnight"
+use_old_debt = "yes"
+vip_debtor = "personal_manger"
+debtor = { first = "finance", when = "on_order" }
+ring = 20
+wait = "2h"
+display = "{nme}"
+head_start = { client_type = { kye = "60s", key = "2h" }, vip = { gold = "1s" } }
+"#;
+    let expected = [
+        "1:1 `default_department` is missing in [settings]",
+        "2:1 `default_departmnt` is not known in [settings] | did you mean `default_department`?",
+        "3:18 not every caller has a `manager` | \"head of …\" or \"person …\"",
+        "4:14 -1 is outside 0 to 3650",
+        "5:21 \"1 fortnight\" is not a length of time | like \"20s\", \"1m30s\", \"2h\" or \"1d\"",
+        "6:16 this is a text, true or false is needed",
+        "7:14 `personal_manger` is not known here | did you mean `personal_manager`?",
+        "8:38 `on_order` needs the order form, which is not there | \"on_arrival\", until orders are recorded here",
+        "9:8 a length of time needs its unit | write \"20s\" for seconds",
+        "10:8 2h is outside 0 s to 60 min",
+        "11:11 there is no `{nme}` | did you mean `name`?",
+        "12:32 no client type is called `kye` | did you mean `key`?",
+        "12:51 2h is outside 0 s to 60 min",
+        "12:67 `gold` is not known in vip | known are: local, branch",
+    ];
+    assert_eq!(problems(&format!("{text}{REST}")), expected);
+}
+
+#[test]
+fn every_bad_condition_is_told_at_its_place() {
+    let when = r#"{ client_type = ["key", "retial"], vip = "gold", new = 1, trunk = "pxb", called = "x", open = "operator", departmnt = "a", region = [] }"#;
+    let expected = [
+        "7:32 no client type is called `retial` | did you mean `retail`?",
+        "7:49 `gold` is no VIP level | known are: none, local, branch",
+        "7:63 this is a number, true or false is needed",
+        "7:74 no trunk is called `pxb` | did you mean `pbx`?",
+        "7:90 \"x\" is no number | like \"+49 30 23125 100\", or \"+49 30 23125 2*\" for all that begin so",
+        "7:102 no calendar is called `operator` | did you mean `operators`?",
+        "7:114 `departmnt` is not known in `when` | did you mean `department`?",
+        "7:140 this list is empty",
+    ];
+    let text = format!("{SETTINGS}{}{REST}", rule("a", when));
+    assert_eq!(problems(&text), expected);
+}
+
+#[test]
+fn every_bad_step_is_told_at_its_place() {
+    let text = format!(
+        "{SETTINGS}{}",
+        r#"[[rule]]
+name   = "a"
+clause = "B2"
+wen    = { vip = true }
+when   = { vip = true }
+route  = [
+  { to = "manger", ring = "20s" },
+  { to = "deputies of manger", wait = "20 s" },
+  { to = "manager", ring = "0s", order = "longest idle" },
+  { to = "role operator", order = "random", ringing = "2s" },
+  { to = "role operator" },
+  { ring = "2s" },
+  { to = "callback", owner = "somebody", wait = "2s" },
+  { to = "manager" },
+]
+[[rule]]
+name   = "a"
+route  = "pas"
+"#
+    );
+    let expected = [
+        "4:1 `a` can take 110 s (every wait and the last ring), trunk carrier gives up after 60 s | shorten a wait, or raise the trunk's answer_within",
+        "7:1 `wen` is not known in a rule | did you mean `when`?",
+        "10:11 nobody can be reached by `manger` | did you mean `manager`?",
+        "11:23 nobody can be reached by `manger` | did you mean `manager`?",
+        "12:28 0s is outside 1 s to 3 min",
+        "12:42 `manager` is one person at a time: there is no order",
+        "13:35 `random` is not known here | known are: longest idle",
+        "13:45 `ringing` is not known in a step | known are: to, ring, wait, only, clause, order",
+        "14:10 `role operator` is in this route already | a plan never goes back to a step that it has left (B10)",
+        "15:3 `to` is missing in a step",
+        "16:31 nobody can be reached by `somebody` | known are: manager, deputies, head, role, person, callback, pass, refuse",
+        "16:42 `wait` is not known in a step | known are: to, owner",
+        "17:3 the route has ended before this step",
+        "19:1 `clause` is missing in a rule",
+        "19:1 a rule in line 4 is called `a` too",
+        "21:10 `pas` is no route | did you mean `pass`?",
+    ];
+    assert_eq!(problems(&text), expected);
+}
+
+#[test]
+fn a_route_that_can_end_with_nobody_is_refused() {
+    let text = format!(
+        "{SETTINGS}[[rule]]\nname = \"a\"\nclause = \"B4\"\nroute = [ {{ to = \"role operator\" }} ]\n"
+    );
+    let expected = ["7:18 this route can end with nobody | end it with { to = \"callback\" }"];
+    let empty = text.replace("{ to = \"role operator\" }", "");
+    assert_eq!(problems(&text), expected);
+    let empty = text.replace("{ to = \"role operator\" }", "");
+    assert_eq!(problems(&empty), [expected[0].replace("7:18", "7:9")]);
+}
+
+#[test]
+fn pass_and_refuse_are_whole_routes() {
+    let whole = |route: &str| {
+        format!("{SETTINGS}[[rule]]\nname = \"a\"\nclause = \"-\"\nroute = {route}\n")
+    };
+    assert!(read(&whole("\"pass\"\ntrunk = \"carrier\"")).is_ok());
+    assert!(read(&whole("\"refuse\"\nstatus = 603")).is_ok());
+    let unknown = problems(&whole("\"pass\"\ntrunk = \"carier\""));
+    assert_eq!(unknown, ["8:9 no trunk is called `carier` | did you mean `carrier`?"]);
+    let status = problems(&whole("\"refuse\"\nstatus = 500"));
+    assert_eq!(status, ["8:10 a policy does not refuse with this | 403, 480, 486 or 603"]);
+    let after = whole("[ { to = \"manager\" }, { to = \"refuse\", status = 486 } ]");
+    assert_eq!(
+        problems(&after),
+        [
+            "7:38 who has waited in a step cannot be sent to `refuse` | end with \"callback\"; \"pass\" and \"refuse\" are whole routes"
+        ]
+    );
+    assert_eq!(problems(&whole("\"pass\"")), ["4:1 `trunk` is missing in a rule"]);
+}
+
+#[test]
+fn a_rule_that_one_earlier_rule_shadows_is_told_with_that_rule() {
+    let text = format!(
+        "{SETTINGS}{}{}{REST}",
+        rule("keys", "{ client_type = [\"key\", \"retail\"] }"),
+        rule("debtors", "{ client_type = \"key\", debtor = true }")
+    );
+    let hint = " | move it up, narrow those before it, or remove it";
+    let expected =
+        [format!("12:8 `debtors` is never reached: `keys` (line 4) takes all its calls{hint}")];
+    assert_eq!(problems(&text), expected);
+}
+
+#[test]
+fn a_rule_that_several_rules_shadow_together_is_told_with_all_of_them() {
+    let text = format!(
+        "{SETTINGS}{}{}{}{REST}",
+        rule("owes", "{ debtor = true }"),
+        rule("new", "{ new = true, region = \"North\" }"),
+        rule("rest of North", "{ region = \"North\", debtor = false, new = false }")
+    )
+    .replace("name = \"rest\"\n", "name = \"rest\"\nwhen = { debtor = true }\n");
+    let found = problems(&text);
+    let hint = "move it up, narrow those before it, or remove it";
+    let expected =
+        format!("21:8 `rest` is never reached: `owes` (line 4) takes all its calls | {hint}");
+    assert_eq!(found[1], expected);
+    assert!(found[0].starts_with("19:1 no rule fits this call"), "{found:?}");
+
+    let text = format!(
+        "{SETTINGS}{}{}{}{REST}",
+        rule("owes", "{ debtor = true }"),
+        rule("owes not", "{ debtor = false, vip = false }"),
+        rule("vip or not", "{ client_type = \"key\", vip = [\"none\"] }"),
+    );
+    let expected = format!(
+        "17:8 `vip or not` is never reached: `owes` (line 4), `owes not` (line 9) together take all its calls | {hint}"
+    );
+    assert_eq!(problems(&text), [expected]);
+}
+
+#[test]
+fn one_alternative_of_a_rule_may_be_the_shadowed_one() {
+    let when = "[ { vip = true }, { vip = \"local\", new = false } ]";
+    let text = format!("{SETTINGS}{}{REST}", rule("vip", when));
+    assert!(problems(&text)[0].starts_with("7:26 `vip` is never reached: `vip` (line 4) takes"));
+}
+
+#[test]
+fn what_cannot_be_together_is_never_reached() {
+    for when in [
+        "{ identified = false, client_type = \"key\" }",
+        "{ identified = false, debtor = true }",
+        "{ identified = false, vip = true }",
+        "{ open = \"finance\", closed = \"operators\" }",
+        "{ called = [\"+49 30 1\"], trunk = \"pbx\", open = \"office\", closed = \"office\" }",
+    ] {
+        let text = format!("{SETTINGS}{}{REST}", rule("never", when));
+        let found = problems(&text);
+        let message = "`never` is never reached: no call can be all of this at once";
+        assert!(found[0].contains(message), "{when}: {found:?}");
+    }
+}
+
+#[test]
+fn hours_that_do_come_together_are_reached() {
+    for when in [
+        "{ open = [\"operators\", \"office\"], closed = \"finance\" }",
+        "{ open = \"operators\", closed = [\"office\", \"finance\", \"regional\"] }",
+        // Only on the branch's own holiday are the others open and the branch is not, at that hour.
+        "{ open = [\"operators\", \"office\", \"finance\"], closed = \"regional\" }",
+        "{ open = \"regional\", closed = [\"operators\", \"office\", \"finance\"] }",
+    ] {
+        let text = format!("{SETTINGS}{}{REST}", rule("sometimes", when));
+        assert_eq!(problems(&text), [""; 0], "{when}");
+    }
+}
+
+#[test]
+fn a_caller_whom_no_rule_fits_is_printed() {
+    let text = format!(
+        "{SETTINGS}{}{}",
+        rule(
+            "clients",
+            "{ identified = true, client_type = [\"key\", \"marketer\", \"own_outlet\", \"retail\", \"regional\"] }"
+        ),
+        rule("strangers", "{ identified = false }")
+    );
+    let hint = "end with a rule without `when` (B4: everybody else, to the operators)";
+    let call = "a known client, type that the policy does not name, VIP none, owes nothing, over trunk pbx";
+    assert_eq!(problems(&text), [format!("9:1 no rule fits this call: {call} | {hint}")]);
+
+    let hours = format!("{SETTINGS}{}", rule("day", "{ open = \"operators\" }"));
+    assert!(problems(&hours)[0].contains("operators closed"), "{:?}", problems(&hours));
+}
+
+#[test]
+fn a_rule_that_a_setting_switches_off_is_no_mistake() {
+    let text = format!(
+        "{SETTINGS}{}{}{REST}",
+        rule("a", "{ debtor = true, debtor_first = \"finance\" }"),
+        rule("b", "{ debtor = true, debtor_first = \"manager\" }")
+    );
+    assert_eq!(problems(&text), [""; 0]);
+}
+
+#[test]
+fn a_route_longer_than_a_trunk_waits_is_a_warning() {
+    let long = "[[rule]]\nname = \"a\"\nclause = \"B2\"\nwhen = { trunk = \"TRUNK\" }\nroute = [\n\
+                { to = \"manager\", ring = \"20s\", wait = \"30s\" },\n\
+                { to = \"deputies of manager\", ring = \"20s\", wait = \"30s\" },\n\
+                { to = \"role operator\", ring = \"20s\", wait = \"30s\" },\n\
+                { to = \"callback\" } ]\n";
+    let text = |trunk: &str| format!("{SETTINGS}{}{REST}", long.replace("TRUNK", trunk));
+    assert_eq!(problems(&text("pbx")), [""; 0], "a manager and the deputy never both wait");
+    assert_eq!(
+        problems(&text("carrier")),
+        [
+            "4:1 `a` can take 80 s (every wait and the last ring), trunk carrier gives up after 60 s | shorten a wait, or raise the trunk's answer_within"
+        ]
+    );
+    assert!(read(&text("carrier")).is_ok(), "only a warning");
+}
+
+#[test]
+fn a_broken_line_does_not_hide_the_mistakes_beside_it() {
+    let text = format!("{SETTINGS}ring = \n{}{REST}", rule("a", "{ client_type = \"kye\" }"));
+    let found = problems(&text);
+    assert!(found.iter().any(|p| p.starts_with("4:")), "{found:?}");
+    assert!(found.iter().any(|p| p.starts_with("8:24 no client type")), "{found:?}");
+}
+
+#[test]
+fn calendars_with_mistakes_keep_their_names() {
+    let sources = Sources {
+        policy: ("policy.toml", &format!("{SETTINGS}{}{REST}", rule("a", "{ open = \"x\" }"))),
+        calendars: ("calendars.toml", "[x]\nzone = \"Nowhere\"\nweek = \"always\"\n"),
+    };
+    let problems = Policy::read(&sources, &names()).expect_err("a bad zone");
+    assert_eq!(problems[0].file.as_ref(), "calendars.toml");
+    assert!(problems.iter().all(|p| !p.message.contains("no calendar")), "{problems:?}");
+}
+
+/// `reach` against brute force: random rules, every call of a small world tried.
+#[test]
+fn gaps_and_shadows_are_exactly_those_that_calls_find() {
+    let mut random = Random(20_260_304);
+    let mut kinds = [0; 3];
+    let rows = DirectoryRows {
+        calendars: calendars("calendars.toml", CALENDARS).expect("good calendars"),
+        ..DirectoryRows::default()
+    };
+    let limits = DirectoryLimits { agents_max: 1, groups_max: 1 };
+    let directory = Directory::build(None, rows, limits).expect("an empty directory");
+    for _ in 0..150 {
+        let rules: Vec<String> = (0..1 + random.below(4)).map(|_| random.when()).collect();
+        let text: String =
+            rules.iter().enumerate().map(|(i, when)| rule(&i.to_string(), when)).collect();
+        let text = format!("{SETTINGS}{text}");
+        let sources = Sources { policy: ("p", &text), calendars: ("c", CALENDARS) };
+        let (policy, found) = Policy::read_all(&sources, &names());
+        let mut taken = vec![false; rules.len()];
+        let mut gap = false;
+        for facts in small_world() {
+            let seen = seen::Seen::new(&policy, &directory, &facts);
+            let rule = decide::first_match(&policy, &directory, &seen).1;
+            match rule.map(|rule| rule.name.parse::<usize>().expect("named by its place")) {
+                Some(index) => taken[index] = true,
+                None => gap = true,
+            }
+        }
+        let says = |what: &str| found.iter().any(|p| p.message.contains(what));
+        assert_eq!(says("no rule fits"), gap, "{text}\n{found:?}");
+        for (index, taken) in taken.iter().enumerate() {
+            let never = says(&format!("`{index}` is never reached"));
+            assert_eq!(never, !taken, "rule {index} of\n{text}\n{found:?}");
+        }
+        kinds[0] += usize::from(gap);
+        kinds[1] += usize::from(taken.contains(&false));
+        kinds[2] += usize::from(found.is_empty());
+    }
+    assert!(kinds.iter().all(|k| *k > 10), "the sample has seen every kind: {kinds:?}");
+}
+
+/// Knuth's multiplier; enough for a test and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % bound
+    }
+
+    fn when(&mut self) -> String {
+        let mut tests = Vec::new();
+        let choices: [&[&str]; 7] = [
+            &[
+                "client_type = \"key\"",
+                "client_type = [\"key\", \"retail\", \"marketer\", \"own_outlet\", \"regional\"]",
+            ],
+            &["vip = true", "vip = false", "vip = \"local\""],
+            &["new = true", "new = false"],
+            &["debtor = true", "debtor = false"],
+            &["identified = true", "identified = false"],
+            &["called = \"+4930*\"", "called = [\"+49301\", \"+4931\"]"],
+            &["open = \"operators\"", "closed = \"operators\""],
+        ];
+        for choice in choices {
+            if self.below(5) == 0 {
+                tests.push(choice[self.below(choice.len() as u64) as usize]);
+            }
+        }
+        format!("{{ {} }}", tests.join(", "))
+    }
+}
+
+/// Every call that the rules above can tell apart.
+fn small_world() -> Vec<Facts> {
+    let mut world = Vec::new();
+    let mut clients: Vec<Option<Client>> = vec![None];
+    for client_type in ["key", "retail", "horeca"] {
+        for vip in [Vip::None, Vip::Local, Vip::Branch] {
+            for (owes, new) in [(false, false), (false, true), (true, false), (true, true)] {
+                clients.push(Some(record(client_type, vip, owes, new)));
+            }
+        }
+    }
+    for client in clients {
+        for from in ["", "+442079460001"] {
+            for to in ["+4930", "+49301", "+4931", "+44"] {
+                for at in ["2026-03-04T10:00:00Z", "2026-03-04T23:00:00Z"] {
+                    world.push(facts(client.clone(), from, to, at));
+                }
+            }
+        }
+    }
+    world
+}
+
+fn facts(client: Option<Client>, from: &str, to: &str, at: &str) -> Facts {
+    Facts {
+        at: at.parse().expect("an instant"),
+        trunk: Some(TrunkId::new("pbx")),
+        from_raw: Arc::from(from),
+        from: Number::from_e164(from),
+        to_raw: Arc::from(to),
+        to: Number::from_e164(to),
+        client: client.map(Arc::new),
+        others: Vec::new(),
+        index: IndexState::Fresh,
+    }
+}
+
+fn record(client_type: &str, vip: Vip, owes: bool, new: bool) -> Client {
+    Client {
+        id: ClientId(1),
+        name: Arc::from("ACME"),
+        numbers: Vec::new(),
+        client_type: ClientType::new(client_type),
+        vip,
+        vip_pending: false,
+        manager: None,
+        department: None,
+        region: None,
+        balance: Money(0),
+        credit_limit: None,
+        overdue: Money(i64::from(owes)),
+        overdue_since: None,
+        last_order: (!new).then(|| "2026-01-01".parse().expect("a day")),
+        served_by_operators: false,
+        notes: Arc::from(""),
+        as_of: "2026-03-04T10:00:00Z".parse().expect("an instant"),
+    }
 }

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a module for each subject.
 
 mod bridge;
+mod policy_cases;
+mod policy_names;
 #[cfg(feature = "shell")]
 mod register_journal;
 #[cfg(feature = "shell")]

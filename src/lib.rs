@@ -10,6 +10,7 @@ pub mod meters;
 #[cfg(feature = "shell")]
 pub mod net;
 pub mod policy;
+pub mod proxy;
 pub mod registrar;
 #[cfg(feature = "shell")]
 pub mod server;

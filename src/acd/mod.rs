@@ -40,4 +40,10 @@ pub use sweep::{HAND_LIMIT, SWEEP_EVERY};
 pub use word::{AgentState, Flags, Token};
 
 #[cfg(all(test, not(loom)))]
+mod conformity;
+#[cfg(all(test, not(loom)))]
+mod reference;
+#[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, not(loom)))]
+mod unsettled;

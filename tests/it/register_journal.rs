@@ -1,4 +1,6 @@
 //! The journal: what a kill, a bad disk and a full disk leave of it, and who reads it.
+// Files have an age and work takes time: this is about the shell.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -133,6 +135,12 @@ fn what_holds_is_restored_and_what_ended_is_not() {
     assert_eq!(bound.what, binding(2));
     let anna = &holds.agents[&PersonId::new("anna.berg")];
     assert!(anna.locked && anna.paused.as_deref() == Some("break") && !anna.logged_out);
+    let mut again = Holds::default();
+    holds.checkpoint().iter().for_each(|e| again.apply(e));
+    assert_eq!(again, holds, "a checkpoint says all of it");
+    again.apply(&agent(3, AgentChange::LoggedIn));
+    let anna = &again.agents[&PersonId::new("anna.berg")];
+    assert!(!anna.locked && anna.paused.is_none());
 }
 
 #[test]

@@ -255,6 +255,11 @@ fn a_backup_is_a_whole_register_and_overwrites_nothing() {
     let register = state.project();
     let target = state.folder.path().join("copy.db");
     register.backup(&target).expect("copied");
+    for file in [&target, &state.db()] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "only its owner reads it");
+    }
     writer.append(&whole_call(key(2), 0));
     state.project();
     let copy = Register::read(&target).expect("a register");

@@ -1,5 +1,7 @@
 //! How long journal and register take for 10,000 calls (300 in a debug build): printed, so that the
 //! measurement cannot rot. `cargo test --release --test it register_speed -- --nocapture`.
+// Files have an age and work takes time: this is about the shell.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,6 @@ use crate::register_scenario::*;
 const CALLS: u32 = if cfg!(debug_assertions) { 300 } else { 10_000 };
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    #[allow(clippy::disallowed_methods)]
     let begin = Instant::now();
     let done = work();
     let took: Duration = begin.elapsed();

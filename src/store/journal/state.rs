@@ -185,7 +185,10 @@ impl State {
             by: by.clone(),
         });
         match change {
-            AgentChange::LoggedIn => state.logged_out = false,
+            // Who begins to work is ready.
+            AgentChange::LoggedIn => {
+                (state.logged_out, state.paused, state.locked) = (false, None, false);
+            }
             AgentChange::LoggedOut => state.logged_out = true,
             AgentChange::Paused { reason } => state.paused = Some(reason.clone()),
             AgentChange::Resumed => (state.paused, state.locked) = (None, false),

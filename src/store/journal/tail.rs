@@ -165,7 +165,10 @@ impl Stream {
     fn fill(&mut self, dir: &Path) -> io::Result<()> {
         while self.head.is_none() && !self.dry {
             let Some((segment, tail)) = &mut self.current else {
-                let Some(next) = self.segments.pop_front() else { return Ok(self.dry = true) };
+                let Some(next) = self.segments.pop_front() else {
+                    self.dry = true;
+                    return Ok(());
+                };
                 match Tail::open(dir, next, Position::default()) {
                     Ok(tail) => self.current = Some((next, tail)),
                     // Projected and deleted meanwhile.

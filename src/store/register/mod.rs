@@ -16,6 +16,8 @@ mod schema;
 mod story;
 mod text;
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,6 +51,8 @@ impl Register {
     /// As [`StoreError`] sorts them; the file is left as it was.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
+        // SQLite gives its other files the same mode.
+        make_private(File::options().append(true).create(true), file)?;
         let mut db = Connection::open(file).map_err(sql)?;
         db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sql)?;
         db.pragma_update(None, "journal_mode", "wal").map_err(sql)?;
@@ -85,19 +89,21 @@ impl Register {
         &self.file
     }
 
-    /// Copies the whole register, as of now, to `target`, which must not be there yet.
+    /// Copies the whole register, as of now, to `target`, which must not be there yet. Calls and
+    /// the projector go on meanwhile.
     ///
     /// # Errors
     /// The target exists or cannot be written.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        if target.exists() {
-            return Err(StoreError::refused(format!("{}: is there already", target.display())));
-        }
         let text = target.to_str().ok_or_else(|| {
             StoreError::refused(format!("{}: the name is not UTF-8", target.display()))
         })?;
-        self.db.execute("VACUUM INTO ?1", [text]).map_err(|e| StoreError::sql(target, &e))?;
-        Ok(())
+        make_private(File::options().write(true).create_new(true), target)?;
+        self.db.execute("VACUUM INTO ?1", [text]).map(drop).map_err(|e| {
+            // Half a copy helps nobody.
+            let _ = std::fs::remove_file(target);
+            StoreError::sql(target, &e)
+        })
     }
 
     /// Puts everything that was committed into the main file and onto the disk: before segments of
@@ -115,5 +121,19 @@ impl Register {
 
     pub(super) fn sql(&self, error: rusqlite::Error) -> StoreError {
         StoreError::sql(&self.file, &error)
+    }
+}
+
+/// Makes a file that only its owner may read (clause D6).
+fn make_private(options: &mut OpenOptions, file: &Path) -> Result<(), StoreError> {
+    match options.mode(0o600).open(file) {
+        Ok(_) => Ok(()),
+        // Whoever may only read it hears from SQLite what that means.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::refused(format!("{}: is there already", file.display())))
+        }
+        Err(e) => Err(StoreError::io(file, &e)),
     }
 }

@@ -28,7 +28,7 @@ pub fn calls_table(calls: &[CallRow], zone: &TimeZone) -> String {
             call.answered_by.as_ref().map_or_else(String::new, |a| a.to_string()),
             call.wait_ms.map_or_else(String::new, span),
             call.talk_ms.map_or_else(String::new, span),
-            call.outcome.map_or("up", outcome).to_owned(),
+            state(call).to_owned(),
         ]
     };
     table(&head, calls.iter().map(row).collect())
@@ -234,6 +234,14 @@ fn promise(out: &mut String, callback: &Callback, zone: &TimeZone) {
         };
         let note = if note.is_empty() { String::new() } else { format!(": {note}") };
         line(out, "", &format!("{} {what} by {by}{note}", date_time(*at, zone)));
+    }
+}
+
+fn state(call: &CallRow) -> &'static str {
+    match (call.outcome, call.answered_at) {
+        (Some(ended), _) => outcome(ended),
+        (None, Some(_)) => "talking",
+        (None, None) => "waiting",
     }
 }
 

@@ -97,7 +97,7 @@ impl Hub {
             projecting: OnceLock::new(),
             rows: Mutex::new(parts.rows.unwrap_or_default()),
             draining: OnceLock::new(),
-            started_at: Timestamp::now(),
+            started_at: parts.clock.wall(),
             journal: Mutex::new(parts.journal),
             pending: Mutex::default(),
             pulse: Mutex::default(),
@@ -112,7 +112,7 @@ impl Hub {
 
     /// Writes an event of the shell's.
     pub(super) fn record(&self, what: What) {
-        let event = Event { at: Timestamp::now(), what };
+        let event = Event { at: self.clock.wall(), what };
         lock(&self.journal).append(std::slice::from_ref(&event));
         if let Some(projecting) = self.projecting.get() {
             projecting.poke();
@@ -131,7 +131,7 @@ impl Hub {
 
     /// About once a second: what the disk did not take before.
     pub(super) fn flush(&self) {
-        lock(&self.journal).flush(Timestamp::now());
+        lock(&self.journal).flush(self.clock.wall());
     }
 
     /// How the shell's end of the journal is.
@@ -215,7 +215,7 @@ impl Hub {
         let used = named(trunk.as_ref()).or_else(|| settings.trunks.first());
         let format: &NumberFormat = used.map_or(&settings.numbers, |t| &t.numbers);
         let number = Number::parse(&from, format);
-        let found = Some(Box::new(self.index.identify(number.as_ref(), Timestamp::now())));
+        let found = Some(Box::new(self.index.identify(number.as_ref(), self.clock.wall())));
         Command::Explain { from, to, at, trunk, found }
     }
 
@@ -241,7 +241,7 @@ impl Outside for Hub {
     }
 
     fn identify(&self, _: CallKey, number: Option<&Number>) -> Identified {
-        self.index.identify(number, Timestamp::now())
+        self.index.identify(number, self.clock.wall())
     }
 
     fn mail(&self, to: ShardId, mail: Mail) {

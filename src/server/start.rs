@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use tokio::runtime::Runtime;
 
 use super::folder::{Keys, StateFolder, random};
@@ -42,6 +42,8 @@ pub struct StartOptions {
     pub config_dir: PathBuf,
     /// The folder of databases and journal; wins over the file's.
     pub state_dir: Option<PathBuf>,
+    /// How far the server's wall clock is ahead of the system's: zero, but for a rehearsal of another day.
+    pub wall_ahead: SignedDuration,
 }
 
 /// Why a server does not start.
@@ -95,7 +97,8 @@ impl Server {
         folder.create().map_err(wrong)?;
         let keys = folder.keys().map_err(wrong)?;
         let runtime = runtime()?;
-        let build = Building { options, compiled, folder, keys, clock: Clock::start() };
+        let clock = Clock::start_ahead(options.wall_ahead);
+        let build = Building { options, compiled, folder, keys, clock };
         build.start(runtime)
     }
 }
@@ -131,18 +134,18 @@ impl Building {
         let late: Late<Arc<Server>> = Arc::default();
         let first_rows: Arc<Mutex<Option<DirectoryRows>>> = Arc::default();
         let (mut follower, index) = self.follower(&settings, &late, &first_rows);
-        follower.follow_once(Timestamp::now());
+        follower.follow_once(self.clock.wall());
         let rows = super::lock(&first_rows).take();
         let directory = self.directory(rows.clone().unwrap_or_default());
 
-        let journal = Journal::open(&self.folder.journal(), Timestamp::now());
+        let journal = Journal::open(&self.folder.journal(), self.clock.wall());
         let journal = journal.map_err(StartError::Journal)?;
         let restored = restore(journal.dir())
             .map_err(|e| StartError::State(journal.dir().to_owned(), e.to_string()))?;
         for cut in journal.cuts() {
             tracing::warn!(?cut, "the journal's torn tail was cut");
         }
-        let shell_writer = journal.writer(Source::Shell, Timestamp::now(), &[]);
+        let shell_writer = journal.writer(Source::Shell, self.clock.wall(), &[]);
         let current = Arc::new(Current {
             settings: ArcSwap::from_pointee(settings),
             directory: ArcSwap::from_pointee(directory),
@@ -171,11 +174,12 @@ impl Building {
             journal: Arc::new(Mutex::new(journal)),
             restored: restored.state,
         };
+        let clock = self.clock;
         let workers = self.workers(maker, &hub, inboxes, outlets)?;
         let server = self.finish(runtime, hub, workers, doors)?;
         // Set once, here.
         let _ = late.set(server.clone());
-        let following = Following::begin(follower, FOLLOW_EVERY, Timestamp::now)
+        let following = Following::begin(follower, FOLLOW_EVERY, move || clock.wall())
             .map_err(|e| StartError::System("threads", e))?;
         *super::lock(&server.following) = Some(following);
         Ok(server)
@@ -313,7 +317,7 @@ impl Building {
         workers: Vec<Worker>,
         doors: Doors,
     ) -> Result<Arc<Server>, StartError> {
-        hub.record(server_started(Timestamp::now()).what);
+        hub.record(server_started(self.clock.wall()).what);
         hub.record(reload::accepted(&self.compiled.policy, "start"));
         let projector = Projector::new(&self.folder.register_db(), &self.folder.journal());
         let projecting =

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Server, hub::Hub};
@@ -52,7 +51,7 @@ impl Server {
             "talking": sum("talking"),
             "bindings": sum("bindings"),
             "connections": hub.net.get().map_or(0, |net| net.connections()),
-            "clients": hub.index.status(Timestamp::now()),
+            "clients": hub.index.status(hub.clock.wall()),
             "journal": journals,
             "trunks": trunks(&workers),
             "silent_workers": hub.silent_workers(),
@@ -69,10 +68,11 @@ fn trunks(workers: &[Value]) -> Vec<Value> {
 
 impl Probe for Hub {
     fn health(&self) -> Result<(), String> {
-        let index = self.index.status(Timestamp::now());
+        let now = self.clock.wall();
+        let index = self.index.status(now);
         let age = match index.state {
             IndexState::Fresh => 0,
-            _ => index.last_read.map_or(i64::MAX, |at| (Timestamp::now() - at).get_seconds()),
+            _ => index.last_read.map_or(i64::MAX, |at| now.duration_since(at).as_secs()),
         };
         self.metrics.index_age_seconds.set(age);
         match self.silent_workers()[..] {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{Moment, WallOffset};
 
@@ -13,12 +13,23 @@ const WALL_SET_MIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    wall_ahead: SignedDuration,
 }
 
 impl Clock {
     /// `Moment::ZERO` is now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self::start_ahead(SignedDuration::ZERO)
+    }
+
+    /// The same under a wall clock that is so much ahead of the system's (a rehearsal of another day).
+    pub fn start_ahead(wall_ahead: SignedDuration) -> Self {
+        Self { start: Instant::now(), wall_ahead }
+    }
+
+    /// What the wall clock says; the last instant that can be said if that is later.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::now().checked_add(self.wall_ahead).unwrap_or(Timestamp::MAX)
     }
 
     /// Now.
@@ -34,7 +45,7 @@ impl Clock {
 
     /// What the wall clock says of `Moment::ZERO` now.
     pub fn offset(&self) -> WallOffset {
-        WallOffset::new(self.now(), Timestamp::now())
+        WallOffset::new(self.now(), self.wall())
     }
 
     /// The new offset, if the wall clock was set since `known`.
@@ -49,6 +60,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_ahead_says_so_everywhere() {
+        let day = SignedDuration::from_hours(24);
+        let (clock, usual) = (Clock::start_ahead(day), Clock::start());
+        let apart = clock.wall().duration_since(usual.wall());
+        assert!((apart - day).abs() < SignedDuration::from_secs(5), "{apart}");
+        let offset = clock.offset().wall(clock.now());
+        assert!((offset.duration_since(clock.wall())).abs() < SignedDuration::from_secs(5));
+    }
 
     #[test]
     fn only_a_clock_that_was_set_is_news() {

@@ -109,6 +109,7 @@ impl Calls {
             to: called.raw.clone(),
             sip_call_id: request.call_id().into(),
         });
+        env.event(What::Unanswered { call: key, offer: None, flow, text: head(&request).into() });
         let tag = env.mint.tag();
         let contact = env.contact(flow);
         let incoming = Incoming { tx, request, flow, tag, contact };
@@ -225,6 +226,18 @@ impl Calls {
         tracing::warn!(call = %call.key, why, "refused: limit");
         self.end(env, call, Party::Server, Outcome::Overload, Some(503), why);
     }
+}
+
+/// What an answer to `request` is made from, as a request without a body.
+fn head(request: &Message) -> String {
+    let draft = Builder::request(request.method(), request.uri())
+        .copy(request, Header::Via)
+        .header(Header::MaxForwards, 70)
+        .copy(request, Header::From)
+        .copy(request, Header::To)
+        .copy(request, Header::CallId)
+        .copy(request, Header::CSeq);
+    String::from_utf8_lossy(&draft.finish()).into_owned()
 }
 
 /// Adds what a status owes its reader.

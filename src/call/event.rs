@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CallKey, ClientId, Number, PersonId, TrunkId};
+use crate::domain::{CallKey, ClientId, Flow, Number, PersonId, TrunkId};
 use crate::policy::Explanation;
 
 /// One line of the journal.
@@ -194,6 +194,17 @@ pub enum What {
         /// The phone's status, if it said one.
         status: Option<u16>,
     },
+    /// An INVITE has no final answer yet: what a restart needs to close it.
+    Unanswered {
+        /// Which call.
+        call: CallKey,
+        /// Which offer's; absent for the caller's.
+        offer: Option<u32>,
+        /// Where it came from, or went.
+        flow: Flow,
+        /// The caller's: the request's head, to be answered. A phone's: its CANCEL, to be sent.
+        text: Arc<str>,
+    },
     /// Caller and callee are joined.
     Answered {
         /// Which call.
@@ -308,6 +319,7 @@ impl What {
             | Self::Offered { call, .. }
             | Self::Ringing { call, .. }
             | Self::OfferEnded { call, .. }
+            | Self::Unanswered { call, .. }
             | Self::Answered { call, .. }
             | Self::Dialog { call, .. }
             | Self::Promised { call, .. }

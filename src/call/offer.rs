@@ -143,6 +143,10 @@ impl Calls {
             let (fork, sent) = Fork::send(env, call, target, from);
             if let Some(tx) = sent {
                 self.clients.insert(tx, super::fork::use_of(id, forks.len()));
+                let (flow, offer) = (fork.flow, Some(call.offers));
+                let cancel = env.tx.cancel_of(tx).unwrap_or_default();
+                let text = String::from_utf8_lossy(&cancel).into();
+                env.event(What::Unanswered { call: call.key, offer, flow, text });
             }
             forks.push(fork);
         }

@@ -9,7 +9,7 @@ use super::hub::Current;
 use crate::call::{Survivor, bucket, hashed};
 use crate::domain::{Directory, Moment, ShardId};
 use crate::store::journal::{Journal, OpenCall, Source, State, restore_source};
-use crate::switch::{Input, Journalled, Output, Party, Setup, Shared, Switch, What, home_of};
+use crate::switch::{Cut, Input, Journalled, Output, Party, Setup, Shared, Switch, What, home_of};
 use crate::worker::{Build, Built, Clock, Core, Life};
 
 /// What all workers are made of.
@@ -121,7 +121,11 @@ fn journalled(state: &State, streams_kept: bool) -> Journalled {
     for (key, call) in &state.calls {
         match survivor(call) {
             Some(survivor) => journalled.survivors.push(survivor),
-            None => journalled.cut.push((*key, sip_call_id(call).into())),
+            None => {
+                let (caller, phones) = call.unanswered();
+                let call_id = sip_call_id(call).into();
+                journalled.cut.push(Cut { call: *key, call_id, caller, phones });
+            }
         }
     }
     for event in state.bindings.values() {

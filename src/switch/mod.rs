@@ -41,7 +41,7 @@ pub use crate::call::{
 };
 pub use io::{Addressee, Command, Input, Mail, Output, Refusal};
 pub use shards::{home_of, shard_of};
-pub use survival::Journalled;
+pub use survival::{Cut, Journalled};
 
 use self::core::Core;
 use seats::Seats;

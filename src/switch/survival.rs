@@ -5,18 +5,38 @@
 
 use std::sync::Arc;
 
-use super::{Switch, What};
+use bytes::Bytes;
+
+use super::{Output, Switch, What};
 use crate::call::{AgentChange, Outcome, Party, Survivor, bucket, hashed};
-use crate::domain::{CallKey, Moment, PersonId, ShardId};
+use crate::domain::{CallKey, Flow, Moment, PersonId, ShardId};
 use crate::registrar::{Binding, Change, Streams};
+use crate::sip::{Builder, Header, Message};
+use crate::transaction::{TxEvent, TxOutput};
+
+/// A caller who was cut may try again after this many seconds.
+const RETRY_AFTER_S: u32 = 2;
+
+/// A call that was not answered when the server went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its key.
+    pub call: CallKey,
+    /// The caller's Call-ID.
+    pub call_id: Arc<str>,
+    /// The head of the caller's INVITE, and where it came from.
+    pub caller: Option<(Flow, Arc<str>)>,
+    /// The CANCELs of phones that ring, and where they ring.
+    pub phones: Vec<(Flow, Arc<str>)>,
+}
 
 /// Everything that the journal remembers, of all workers; each switch takes what is its own.
 #[derive(Clone, Debug, Default)]
 pub struct Journalled {
     /// Answered calls.
     pub survivors: Vec<Survivor>,
-    /// Calls that were not answered, with the caller's Call-ID.
-    pub cut: Vec<(CallKey, Arc<str>)>,
+    /// Calls that were not answered.
+    pub cut: Vec<Cut>,
     /// Bindings, as JSON.
     pub bindings: Vec<serde_json::Value>,
     /// The last changes of agents, in order.
@@ -37,9 +57,9 @@ impl Switch {
                 self.apply_change(agent, change);
             }
         }
-        for (call, call_id) in &journalled.cut {
-            if self.owns(call_id) {
-                self.cut(now, *call);
+        for cut in &journalled.cut {
+            if self.owns(&cut.call_id) {
+                self.close(now, cut, streams);
             }
         }
         for survivor in &journalled.survivors {
@@ -77,9 +97,45 @@ impl Switch {
         ShardId((bucket % self.core.shards.max(1)) as u8)
     }
 
+    /// The caller hears 503 through a transaction made anew from the journal, ringing phones CANCEL.
+    fn close(&mut self, now: Moment, cut: &Cut, streams: Streams) {
+        if let Some((flow, head)) = cut.caller.clone().and_then(|c| reachable(c, streams)) {
+            if let Ok(request) = Message::parse(head) {
+                self.core.tx.receive(now, request, flow);
+            }
+            self.answer_closed(now);
+        }
+        for (flow, cancel) in cut.phones.iter().cloned().filter_map(|p| reachable(p, streams)) {
+            self.core.tx.send_stateless(flow, cancel);
+        }
+        self.cut(now, cut.call);
+    }
+
+    fn answer_closed(&mut self, now: Moment) {
+        while let Some(output) = self.core.tx.poll() {
+            match output {
+                TxOutput::Event(TxEvent::Request { tx, request, .. }) => {
+                    let tag = self.core.mint.tag();
+                    let reply = Builder::reply(&request, 503, Some(&tag));
+                    self.answer(now, tx, reply.header(Header::RetryAfter, RETRY_AFTER_S));
+                }
+                TxOutput::Event(_) => {}
+                TxOutput::Send { flow, bytes } => {
+                    self.outputs.push_back(Output::Send { flow, bytes });
+                }
+            }
+        }
+    }
+
     fn cut(&mut self, now: Moment, call: CallKey) {
         let (by, outcome) = (Party::Server, Outcome::CutByRestart);
         let reason = "the server was restarted before anybody answered".into();
-        self.record(now, What::CallEnded { call, by, outcome, status: None, reason });
+        self.record(now, What::CallEnded { call, by, outcome, status: Some(503), reason });
     }
+}
+
+/// A way that may still lead somewhere: datagrams always do, a lost connection does not.
+fn reachable((flow, text): (Flow, Arc<str>), streams: Streams) -> Option<(Flow, Bytes)> {
+    let lost = streams == Streams::Lost && flow.transport.is_reliable();
+    (!lost && !text.is_empty()).then(|| (flow, Bytes::copy_from_slice(text.as_bytes())))
 }

@@ -171,6 +171,12 @@ impl Clients {
         self.carry_out(now, key, steps, None, wire);
     }
 
+    /// What would cancel this INVITE.
+    pub(super) fn cancel_of(&self, tx: ClientTx) -> Option<Bytes> {
+        let client = self.table.get(&ClientKey { tx, cancel: false })?;
+        offspring::cancel(&client.sent, None).filter(|_| client.method == Method::Invite)
+    }
+
     fn send_wanted_cancel(&mut self, now: Moment, key: ClientKey, wire: &mut Wire) {
         let Some(client) = self.table.get_mut(&key) else { return };
         let Machine::Invite(machine) = &client.machine else { return };

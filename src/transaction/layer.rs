@@ -150,6 +150,12 @@ impl Transactions {
         self.sweep();
     }
 
+    /// The CANCEL of an INVITE that has just been sent, as it would be: for whoever must be able to
+    /// cancel it after a restart. `None` for another request, or one that is over.
+    pub fn cancel_of(&self, tx: ClientTx) -> Option<Bytes> {
+        self.clients.cancel_of(tx)
+    }
+
     /// Sends bytes as they are: a repeated 2xx, a repeated ACK, a stateless reply (to
     /// [`Transactions::reply_flow`]).
     pub fn send_stateless(&mut self, flow: Flow, bytes: Bytes) {

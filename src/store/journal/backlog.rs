@@ -51,6 +51,7 @@ impl Class {
             | What::Offered { .. }
             | What::Ringing { .. }
             | What::OfferEnded { .. }
+            | What::Unanswered { .. }
             | What::Dialog { .. }
             | What::Bound { .. }
             | What::Unbound { .. } => Self::Detail,

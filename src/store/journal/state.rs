@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::{CallKey, PersonId};
+use crate::domain::{CallKey, Flow, PersonId};
 use crate::switch::{AgentChange, Event, OfferResult, Party, What};
 
 /// A call that has not ended.
@@ -30,6 +30,9 @@ pub struct OpenCall {
     /// The latest `dialog::Snapshot` of the callee's leg.
     pub callee: Option<Event>,
 }
+
+/// Where something came from or went, and its text.
+pub type Pending = (Flow, Arc<str>);
 
 impl OpenCall {
     /// Its key.
@@ -69,6 +72,27 @@ impl OpenCall {
             }
         }
         open.into_iter().collect()
+    }
+
+    /// INVITEs without a final answer: the caller's head to be answered, and the CANCELs of phones
+    /// that still ring; each with where it came from or went.
+    pub fn unanswered(&self) -> (Option<Pending>, Vec<Pending>) {
+        let ringing: Vec<u32> = self.open_offers().into_iter().map(|(offer, _)| offer).collect();
+        let (mut caller, mut phones) = (None, Vec::new());
+        for event in &self.story {
+            match &event.what {
+                What::Unanswered { offer: None, flow, text, .. } => {
+                    caller = Some((*flow, text.clone()));
+                }
+                What::Unanswered { offer: Some(offer), flow, text, .. }
+                    if ringing.contains(offer) =>
+                {
+                    phones.push((*flow, text.clone()));
+                }
+                _ => {}
+            }
+        }
+        (caller, phones)
     }
 
     /// Every offer that ended, with its result: whom the call must not be offered again (B10).
@@ -215,6 +239,7 @@ impl OpenCall {
             What::StepBegan { .. }
             | What::Offered { .. }
             | What::Ringing { .. }
+            | What::Unanswered { .. }
             | What::OfferEnded { .. }
             | What::Promised { .. }
                 if !self.story.contains(event) =>

@@ -5,8 +5,10 @@ mod world;
 use std::time::Duration;
 
 use telefonist::acd::AgentState;
+use telefonist::call::Survivor;
+use telefonist::domain::{CallKey, ShardId};
 use telefonist::sip::{Header, Method};
-use telefonist::switch::{Command, OfferResult, Outcome, Party, What};
+use telefonist::switch::{Command, Cut, Direction, Journalled, OfferResult, Outcome, Party, What};
 use world::{ANSWER, OFFER, TRUNK, World};
 
 const MIA: &str = "192.0.2.20:5060";
@@ -446,4 +448,150 @@ fn strangers_are_refused_and_cannot_relay() {
     w.send(stranger, ours.replace("s1", "s2").into());
     let challenge = w.response(stranger, 407);
     assert_eq!(challenge.lines(Header::ProxyAuthenticate).count(), 2);
+}
+
+#[test]
+fn after_a_restart_a_ringing_phone_stops_and_the_caller_hears_503() {
+    let mut before = world();
+    before.register("ole", OLE);
+    let invite = before.invite("03023125001", "a1", OFFER);
+    let offered = before.request(OLE, Method::Invite);
+    before.reply(OLE, &offered, 180, "");
+    let mut cut = Cut {
+        call: CallKey::new(1, ShardId(0), 1),
+        call_id: "a1".into(),
+        caller: None,
+        phones: vec![],
+    };
+    for event in &before.events {
+        match event {
+            What::Unanswered { offer: None, flow, text, .. } => {
+                cut.caller = Some((*flow, text.clone()));
+            }
+            What::Unanswered { flow, text, .. } => cut.phones.push((*flow, text.clone())),
+            _ => {}
+        }
+    }
+    let mut w = world();
+    let journalled = Journalled { cut: vec![cut], ..Journalled::default() };
+    w.switch.restore(w.now, &journalled);
+    w.run(Duration::ZERO);
+    let failure = w.response(TRUNK, 503);
+    assert!(failure.header(Header::RetryAfter).is_some());
+    assert_eq!(failure.call_id(), invite.call_id());
+    w.ack_failure(TRUNK, &invite, &failure);
+    let cancel = w.request(OLE, Method::Cancel);
+    let branch =
+        |m: &telefonist::sip::Message| m.top_via().and_then(|v| v.branch().map(str::to_owned));
+    assert_eq!(branch(&cancel), branch(&offered), "the phone's own INVITE is cancelled");
+    assert_eq!(ended(&w), [(Party::Server, Outcome::CutByRestart)]);
+    // The phone was answered in the meantime: it hears BYE.
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.request(OLE, Method::Bye);
+}
+
+#[test]
+fn an_answered_call_survives_a_restart_and_ends_from_either_side() {
+    let mut before = world();
+    before.register("ole", OLE);
+    before.invite("03023125001", "a1", OFFER);
+    let offered = before.request(OLE, Method::Invite);
+    before.reply(OLE, &offered, 200, ANSWER);
+    before.request(OLE, Method::Ack);
+    before.response(TRUNK, 180);
+    let ok = before.response(TRUNK, 200);
+    before.in_dialog(&ok, Method::Ack, 1, "");
+    let (mut caller, mut callee) = (serde_json::Value::Null, serde_json::Value::Null);
+    for event in &before.events {
+        match event {
+            What::Dialog { side: Party::Caller, state, .. } => caller = state.clone(),
+            What::Dialog { state, .. } => callee = state.clone(),
+            _ => {}
+        }
+    }
+    let survivor = Survivor {
+        call: CallKey::new(1, ShardId(0), 1),
+        direction: Direction::Inbound,
+        trunk: Some("pbx".into()),
+        client: None,
+        from_raw: "03023125001".into(),
+        caller,
+        callee,
+    };
+    let mut w = world();
+    w.switch.restore(w.now, &Journalled { survivors: vec![survivor], ..Journalled::default() });
+    w.run(Duration::ZERO);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert_eq!(w.board.presence(ole).state, AgentState::Talking);
+    w.in_dialog(&ok, Method::Invite, 2, &OFFER.replace("t=0 0\r\n", "t=0 0\r\na=sendonly\r\n"));
+    let hold = w.request(OLE, Method::Invite);
+    assert!(hold.cseq().is_some_and(|(n, _)| n > 100), "CSeq resumes well above the last");
+    w.reply(OLE, &hold, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 2, "");
+    w.phone_sends(OLE, &offered, Method::Bye, "");
+    w.response(OLE, 200);
+    w.request(TRUNK, Method::Bye);
+    assert_eq!(ended(&w), [(Party::Callee, Outcome::Answered)]);
+}
+
+#[test]
+fn star_codes_change_a_persons_own_state() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    let answer = w.dial(OLE, "ole", "*13", OFFER);
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert!(w.board.presence(ole).is_gone());
+    w.ack_dialled(OLE, &answer);
+    w.request(OLE, Method::Bye);
+    let answer = w.dial(OLE, "ole", "*14", OFFER);
+    assert_eq!(answer.status(), 200);
+    assert!(!w.board.presence(ole).is_gone());
+}
+
+#[test]
+fn colleagues_call_each_other_and_both_are_busy() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", IDA);
+    let (ole, ida) = (w.directory.agent(&"ole".into()), w.directory.agent(&"ida".into()));
+    w.start_dial(OLE, "ole", "ida", OFFER);
+    let offered = w.request(IDA, Method::Invite);
+    for agent in [ole, ida].into_iter().flatten() {
+        assert!(!w.board.presence(agent).is_free());
+    }
+    w.reply(IDA, &offered, 180, "");
+    w.response(OLE, 180);
+    w.reply(IDA, &offered, 200, ANSWER);
+    w.request(IDA, Method::Ack);
+    let ok = w.response(OLE, 200);
+    w.ack_dialled(OLE, &ok);
+    w.phone_sends(IDA, &offered, Method::Bye, "");
+    w.response(IDA, 200);
+    w.request(OLE, Method::Bye);
+    for agent in [ole, ida].into_iter().flatten() {
+        assert!(w.board.presence(agent).is_free());
+    }
+}
+
+#[test]
+fn a_call_out_hears_the_trunk_and_its_failure() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.start_dial(OLE, "ole", "03023125999", OFFER);
+    let out = w.request(TRUNK, Method::Invite);
+    assert!(out.uri().starts_with("sip:+493023125999@"), "{}", out.uri());
+    w.reply(TRUNK, &out, 183, ANSWER);
+    let early = w.response(OLE, 183);
+    assert!(!early.body().is_empty(), "early media passes");
+    w.reply(TRUNK, &out, 486, "");
+    w.request(TRUNK, Method::Ack);
+    w.response(OLE, 486);
+    assert_eq!(ended(&w), [(Party::Callee, Outcome::Refused)]);
+    w.run(secs(1));
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert!(w.board.presence(ole).is_free());
 }

@@ -425,6 +425,65 @@ impl World {
         self.send(at, draft.finish());
     }
 
+    /// One of our people dials, and answers the challenge; what came after it is still there.
+    pub fn start_dial(&mut self, at: &str, user: &str, number: &str, body: &str) {
+        self.sent += 1;
+        let call_id = format!("dial-{}", self.sent);
+        let uri = format!("sip:{number}@{DOMAIN}");
+        let draft = |branch: String, cseq: u32, line: Option<String>| {
+            let draft = Builder::request(&Method::Invite, &uri)
+                .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+                .header(Header::MaxForwards, 70)
+                .header(Header::From, format_args!("<sip:{user}@{DOMAIN}>;tag=d{call_id}"))
+                .header(Header::To, format_args!("<{uri}>"))
+                .header(Header::CallId, &call_id)
+                .header(Header::CSeq, format_args!("{cseq} INVITE"))
+                .header(Header::Contact, format_args!("<sip:{user}@{at}>"));
+            let draft = match line {
+                Some(line) => draft.header(Header::ProxyAuthorization, line),
+                None => draft,
+            };
+            draft.body("application/sdp", body.as_bytes()).finish()
+        };
+        let branch = self.branch();
+        let first = draft(branch, 1, None);
+        self.send(at, first.clone());
+        let challenged = self.response(at, 407);
+        self.ack_failure(at, &Message::parse(first).expect("ours"), &challenged);
+        let line = challenged.header(Header::ProxyAuthenticate).expect("a challenge").to_owned();
+        let challenge = Challenge::parse(&line).expect("digest");
+        let asked = Asked {
+            method: &Method::Invite,
+            uri: &uri,
+            body: body.as_bytes(),
+            cnonce: "abc",
+            count: 1,
+        };
+        let answer = challenge.answer(&Login { user, password: "secret" }, &asked);
+        let branch = self.branch();
+        self.send(at, draft(branch, 2, Some(answer)));
+    }
+
+    /// The same; gives the final answer.
+    pub fn dial(&mut self, at: &str, user: &str, number: &str, body: &str) -> Message {
+        self.start_dial(at, user, number, body);
+        self.next(at)
+    }
+
+    /// The ACK of a dialled call's 200.
+    pub fn ack_dialled(&mut self, at: &str, ok: &Message) {
+        let branch = self.branch();
+        let contact = ok.contacts().next().expect("a contact").uri.to_owned();
+        let draft = Builder::request(&Method::Ack, &contact)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .copy(ok, Header::From)
+            .copy(ok, Header::To)
+            .copy(ok, Header::CallId)
+            .header(Header::CSeq, "2 ACK");
+        self.send(at, draft.finish());
+    }
+
     /// CANCEL of an INVITE.
     pub fn cancel(&mut self, invite: &Message) {
         let draft = Builder::request(&Method::Cancel, invite.uri())

@@ -128,12 +128,13 @@ impl Client {
         self.manager.is_none() && self.last_order.is_none() && !self.served_by_operators
     }
 
-    /// Clause A4 on `today`, with `grace_days`. Exactly at the limit is no debt.
+    /// Clause A4 on `today`. What is overdue is a debt once it is so for more than `grace_days`; at once
+    /// if they are 0 or nobody knows since when. Exactly at the limit is no debt.
     pub fn debt(&self, today: Date, grace_days: u32) -> Debt {
         if self.overdue > Money(0) {
             let since = self.overdue_since.unwrap_or(today);
             let days = u32::try_from(today.since(since).map_or(0, |s| s.get_days())).unwrap_or(0);
-            if self.overdue_since.is_none() || days > grace_days {
+            if grace_days == 0 || self.overdue_since.is_none() || days > grace_days {
                 return Debt::Overdue { days, amount: self.overdue };
             }
         }
@@ -143,5 +144,80 @@ impl Client {
             }
             _ => Debt::Clear,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        Client {
+            id: ClientId(1),
+            name: Arc::from("ACME"),
+            numbers: Vec::new(),
+            client_type: ClientType::new("retail"),
+            vip: Vip::None,
+            vip_pending: false,
+            manager: None,
+            department: None,
+            region: None,
+            balance: Money(0),
+            credit_limit: None,
+            overdue: Money(0),
+            overdue_since: None,
+            last_order: None,
+            served_by_operators: false,
+            notes: Arc::from(""),
+            as_of: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn overdue(since: Option<&str>, grace_days: u32) -> Debt {
+        let since = since.map(|day| day.parse().expect("a day"));
+        let client = Client { overdue: Money(1), overdue_since: since, ..client() };
+        client.debt("2026-03-04".parse().expect("a day"), grace_days)
+    }
+
+    #[test]
+    fn a4_overdue_days_count_from_the_due_day_and_grace_days_are_free() {
+        let owes = |days| Debt::Overdue { days, amount: Money(1) };
+        assert_eq!(overdue(Some("2026-02-20"), 0), owes(12));
+        assert_eq!(overdue(Some("2026-02-20"), 11), owes(12));
+        assert_eq!(overdue(Some("2026-02-20"), 12), Debt::Clear);
+        assert_eq!(overdue(Some("2026-03-04"), 0), owes(0), "overdue is overdue");
+        assert_eq!(overdue(Some("2026-03-04"), 1), Debt::Clear);
+        assert_eq!(overdue(None, 30), owes(0), "nobody knows since when");
+        assert_eq!(overdue(Some("2026-04-01"), 1), Debt::Clear, "a day to come");
+    }
+
+    #[test]
+    fn a4_above_the_limit_is_a_debt_and_at_the_limit_is_none() {
+        let debt = |balance, limit: Option<i64>| {
+            let client =
+                Client { balance: Money(balance), credit_limit: limit.map(Money), ..client() };
+            client.debt(Date::constant(2026, 3, 4), 0)
+        };
+        assert_eq!(debt(100, Some(100)), Debt::Clear);
+        assert_eq!(debt(101, Some(100)), Debt::OverLimit { amount: Money(1) });
+        assert_eq!(debt(i64::MAX, Some(-5)), Debt::OverLimit { amount: Money(i64::MAX) });
+        assert_eq!(debt(1_000_000, None), Debt::Clear, "no limit");
+        assert_eq!(debt(-5, Some(0)), Debt::Clear, "we owe");
+    }
+
+    #[test]
+    fn a3_new_is_without_manager_order_and_mark() {
+        assert!(client().is_new());
+        assert!(!Client { manager: Some("anna".into()), ..client() }.is_new());
+        assert!(!Client { served_by_operators: true, ..client() }.is_new());
+        let ordered = Client { last_order: Some(Date::constant(2020, 1, 1)), ..client() };
+        assert!(!ordered.is_new());
+    }
+
+    #[test]
+    fn money_is_written_with_its_minor_unit() {
+        let shown: Vec<String> =
+            [0, 5, -5, 123_456, i64::MIN].iter().map(|m| Money(*m).to_string()).collect();
+        assert_eq!(shown, ["0.00", "0.05", "-0.05", "1234.56", "-92233720368547758.08"]);
     }
 }

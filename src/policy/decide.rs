@@ -65,7 +65,7 @@ pub(super) fn first_match<'p>(
 ) -> (Vec<RuleTried>, Option<&'p Rule>) {
     let mut tried = Vec::new();
     for rule in &policy.rules {
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> = Vec::new();
         let mut held = None;
         for condition in &rule.when {
             match condition.holds(seen, directory) {
@@ -73,6 +73,7 @@ pub(super) fn first_match<'p>(
                     held = Some(why);
                     break;
                 }
+                Err(why) if reasons.contains(&why) => {}
                 Err(why) => reasons.push(why),
             }
         }

@@ -4,6 +4,8 @@ mod bridge;
 mod policy_cases;
 mod policy_names;
 #[cfg(feature = "shell")]
+mod policy_sample;
+#[cfg(feature = "shell")]
 mod register_journal;
 #[cfg(feature = "shell")]
 mod register_kill;

@@ -598,7 +598,7 @@ fn d1_every_rule_tried_says_why_it_did_not_take_the_call() {
         .collect();
     let expected = [
         "B1 left not new",
-        "B9 left vip is none, not local or branch; vip is none, not local or branch",
+        "B9 left vip is none, not local or branch",
         "B2 left client_type is retail, not key",
         "B3 took owes money, debtor.first = finance (setting)",
     ];

@@ -1,6 +1,8 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod acd;
+#[cfg(feature = "shell")]
+pub mod admin;
 pub mod call;
 #[cfg(feature = "shell")]
 pub mod config;

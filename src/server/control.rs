@@ -218,7 +218,8 @@ fn join(mut answers: impl Iterator<Item = Value>, lists: bool) -> Value {
     Value::Array(items.collect())
 }
 
-fn user_name(uid: u32) -> String {
+/// The system's name of a user; `uid 1234` where it has none.
+pub fn user_name(uid: u32) -> String {
     let number = uid.to_string();
     field_of("/etc/passwd", 2, &number, 0).unwrap_or_else(|| format!("uid {uid}"))
 }

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-pub use control::{Answer, Ask, ProblemLine};
+pub use control::{Answer, Ask, ProblemLine, user_name};
 pub use folder::{Keys, StateFolder};
 pub use hub::Hub;
 pub use reload::Reloaded;

@@ -1,0 +1,197 @@
+//! What is asked of the running server: status, agents, queues, people's states, hanging up.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::ask::{Line, ask, nobody, switch};
+use super::context::Context;
+use super::output::{Failure, Printed, cell, say, table};
+use crate::domain::{CallKey, PersonId};
+use crate::server::Ask;
+use crate::switch::Command;
+
+/// The live screens are drawn again this often.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Home, and clear what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
+    let status = ask(context, &Ask::Status)?;
+    let mut out = String::new();
+    let fields = [
+        ("version", "version"),
+        ("running since", "started_at"),
+        ("configuration", "config"),
+        ("state", "state"),
+        ("listening", "listening"),
+        ("draining", "draining"),
+        ("policy", "policy"),
+        ("people", "people"),
+        ("calls", "calls"),
+        ("waiting", "waiting"),
+        ("talking", "talking"),
+        ("phones", "bindings"),
+        ("connections", "connections"),
+    ];
+    for (title, field) in fields {
+        out.push_str(&format!("{title:<15}{}\n", cell(&status, field)));
+    }
+    let clients = &status["clients"];
+    let (count, index) = (cell(clients, "clients"), cell(clients, "index"));
+    out.push_str(&format!("{:<15}{count} ({index}) {}\n", "clients", cell(clients, "problem")));
+    for journal in status["journal"].as_array().into_iter().flatten() {
+        if !journal["failing"].is_null() {
+            let (file, why) = (cell(journal, "segment"), cell(journal, "failing"));
+            let lines = cell(journal, "backlog_lines");
+            out.push_str(&format!("journal {file} is not written: {why}; {lines} lines wait\n"));
+        }
+    }
+    for trunk in status["trunks"].as_array().into_iter().flatten() {
+        let (name, health) = (cell(trunk, "trunk"), cell(trunk, "health"));
+        out.push_str(&format!("{:<15}{name}: {health}\n", "trunk"));
+    }
+    for problem in status["problems"].as_array().into_iter().flatten() {
+        out.push_str(&format!("{}\n", problem.as_str().unwrap_or_default()));
+    }
+    Ok(Printed::new(out, status))
+}
+
+pub(super) fn reload(context: &Context) -> Result<Printed, Failure> {
+    let done = ask(context, &Ask::Reload)?;
+    let changed = done["changed"] == true;
+    let mut out = format!(
+        "reloaded: {}; policy {}\n",
+        if changed { "changes count from now on" } else { "nothing is other than before" },
+        cell(&done, "policy")
+    );
+    for name in done["restart"].as_array().into_iter().flatten() {
+        out.push_str(&format!("needs a restart: {}\n", name.as_str().unwrap_or_default()));
+    }
+    for warning in done["warnings"].as_array().into_iter().flatten() {
+        out.push_str(&format!("{}\n", warning.as_str().unwrap_or_default()));
+    }
+    Ok(Printed::new(out, done))
+}
+
+pub(super) fn agents(context: &Context, watch: bool) -> Result<Printed, Failure> {
+    screen(context, watch, &Command::Agents, agents_table)
+}
+
+pub(super) fn queues(context: &Context, watch: bool) -> Result<Printed, Failure> {
+    screen(context, watch, &Command::Queues, queues_table)
+}
+
+/// Once, or again and again until the server or the reader goes.
+fn screen(
+    context: &Context,
+    watch: bool,
+    command: &Command,
+    text: fn(&Value) -> String,
+) -> Result<Printed, Failure> {
+    let mut line = Line::open(context).ok_or_else(|| nobody(context))?;
+    let ask = Ask::Switch { command: command.clone() };
+    loop {
+        let value = line.ask(&ask)?;
+        if !watch {
+            return Ok(Printed::new(text(&value), value));
+        }
+        match context.json {
+            true => say(&format!("{value}\n")),
+            false => say(&format!("{CLEAR}{}", text(&value))),
+        }
+        std::thread::park_timeout(WATCH_EVERY);
+    }
+}
+
+fn agents_table(agents: &Value) -> String {
+    let head = ["person", "state", "since", "reason", "phones", "waiting", "name"];
+    let rows: Vec<Vec<String>> = agents
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|agent| {
+            let reason = match cell(agent, "pause_reason") {
+                pause if pause.is_empty() => cell(agent, "reason"),
+                pause => pause,
+            };
+            vec![
+                cell(agent, "person"),
+                cell(agent, "state"),
+                agent["idle_s"].as_u64().map(span).unwrap_or_default(),
+                reason,
+                cell(agent, "phones"),
+                cell(agent, "waiting_for"),
+                cell(agent, "name"),
+            ]
+        })
+        .collect();
+    table(&head, &rows)
+}
+
+fn queues_table(queues: &Value) -> String {
+    let fields = ["queue", "kind", "waiting", "free", "busy", "gone"];
+    let rows: Vec<Vec<String>> = queues
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|queue| fields.iter().map(|field| cell(queue, field)).collect())
+        .collect();
+    table(&fields, &rows)
+}
+
+pub(super) fn live_calls(context: &Context) -> Result<Printed, Failure> {
+    let calls = switch(context, Command::Calls)?;
+    let fields = ["call", "phase", "from", "to", "client", "clause", "step", "agent", "age_s"];
+    let rows: Vec<Vec<String>> = calls
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|call| fields.iter().map(|field| cell(call, field)).collect())
+        .collect();
+    Ok(Printed::new(table(&fields, &rows), calls))
+}
+
+pub(super) fn login(context: &Context, person: String) -> Result<Printed, Failure> {
+    agent(context, Command::Login { person: PersonId::new(&person) })
+}
+
+pub(super) fn logout(context: &Context, person: String) -> Result<Printed, Failure> {
+    agent(context, Command::Logout { person: PersonId::new(&person) })
+}
+
+pub(super) fn pause(context: &Context, person: String, reason: String) -> Result<Printed, Failure> {
+    agent(context, Command::Pause { person: PersonId::new(&person), reason: reason.into() })
+}
+
+pub(super) fn resume(context: &Context, person: String) -> Result<Printed, Failure> {
+    agent(context, Command::Resume { person: PersonId::new(&person) })
+}
+
+pub(super) fn release(context: &Context, person: String) -> Result<Printed, Failure> {
+    agent(context, Command::Release { person: PersonId::new(&person) })
+}
+
+fn agent(context: &Context, command: Command) -> Result<Printed, Failure> {
+    let agent = switch(context, command)?;
+    let (who, state, reason) =
+        (cell(&agent, "person"), cell(&agent, "state"), cell(&agent, "reason"));
+    let reason = if reason.is_empty() { reason } else { format!(" ({reason})") };
+    Ok(Printed::new(format!("{who}: {state}{reason}"), agent))
+}
+
+pub(super) fn hangup(context: &Context, call: &str) -> Result<Printed, Failure> {
+    let call = CallKey::parse(call).ok_or_else(|| {
+        Failure::Usage(format!("`{call}` is no call: 16 digits, see `calls --live`"))
+    })?;
+    let done = switch(context, Command::Hangup { call })?;
+    Ok(Printed::new(format!("{call}: ended"), done))
+}
+
+fn span(seconds: u64) -> String {
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}

@@ -1,0 +1,170 @@
+//! What a command says, for eyes or as JSON, and the exit code that goes with it.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::policy::Problem;
+use crate::server::{ProblemLine, StartError};
+use crate::store::StoreError;
+
+/// What came of a command that was carried out.
+#[derive(Debug, Default)]
+pub(super) struct Printed {
+    /// For eyes; may be empty.
+    pub(super) text: String,
+    /// For programs.
+    pub(super) json: Value,
+    /// A problem was found: exit code 1.
+    pub(super) found: bool,
+}
+
+impl Printed {
+    /// Both forms.
+    pub(super) fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, found: false }
+    }
+
+    /// Everything was said line by line; no document follows.
+    pub(super) fn said() -> Self {
+        Self::default()
+    }
+
+    /// Writes it out.
+    pub(super) fn print(self, as_json: bool) -> ExitCode {
+        if as_json && !self.json.is_null() {
+            say(&format!("{:#}\n", self.json));
+        } else if !as_json && !self.text.is_empty() {
+            say(&format!("{}\n", self.text.trim_end()));
+        }
+        ExitCode::from(u8::from(self.found))
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Refused, or a file or the server could not do it: exit code 1.
+    Refused(String),
+    /// The configuration is wrong: exit code 1.
+    Problems(Vec<ProblemLine>),
+    /// Wrong usage: exit code 2.
+    Usage(String),
+    /// The server cannot start: exit code 2.
+    Start(String),
+}
+
+impl Failure {
+    /// Writes it to standard error, or as JSON to standard output.
+    pub(super) fn print(self, as_json: bool) -> ExitCode {
+        if as_json {
+            say(&format!("{:#}\n", self.json()));
+        } else {
+            // Nobody is left to hear that standard error is gone.
+            let _ = writeln!(std::io::stderr(), "{self}");
+        }
+        match self {
+            Self::Refused(_) | Self::Problems(_) => ExitCode::from(1),
+            Self::Usage(_) | Self::Start(_) => ExitCode::from(2),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Self::Problems(problems) => json!({ "error": "configuration", "problems": problems }),
+            Self::Refused(why) | Self::Usage(why) | Self::Start(why) => json!({ "error": why }),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) | Self::Usage(why) => write!(f, "telefonist: {why}"),
+            Self::Start(why) => write!(f, "telefonist: cannot start: {}", why.trim_end()),
+            Self::Problems(problems) => problems.iter().try_for_each(|p| {
+                writeln!(f, "{}:{}:{}: {}: {}", p.file, p.line, p.column, p.severity, p.message)?;
+                p.hint.iter().try_for_each(|hint| writeln!(f, "  hint: {hint}"))
+            }),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Start(error.to_string())
+    }
+}
+
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Problems(problems.iter().map(ProblemLine::from).collect())
+    }
+}
+
+/// To standard output; a reader that has seen enough (`| head`) is no error.
+pub(super) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Columns wide enough for their longest cell.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    let mut out = line(&mut head.iter().copied());
+    for row in rows {
+        out.push_str(&line(&mut row.iter().map(String::as_str)));
+    }
+    out
+}
+
+/// A field of a JSON object as a cell.
+pub(super) fn cell(row: &Value, field: &str) -> String {
+    match &row[field] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let words: Vec<String> = items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), Into::into))
+                .collect();
+            words.join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_longest_cell() {
+        let rows = [vec!["anna".to_string(), "ready".to_string()], vec!["b".into(), "é".into()]];
+        assert_eq!(table(&["who", "state"], &rows), "who   state\nanna  ready\nb     é\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! `telefonist serve`.
+
+use std::panic;
+
+use serde_json::Value;
+
+use super::context::Context;
+use super::output::{Failure, Printed};
+use crate::config::{LogFormat, render};
+use crate::server::{Server, StartOptions, compile};
+use crate::telemetry;
+
+pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
+    let compiled = compile(&context.config_dir).map_err(|problems| {
+        Failure::Start(render(&problems, |file| std::fs::read_to_string(file).ok()))
+    })?;
+    let shell = &compiled.config.shell;
+    telemetry::start(shell.log_format == LogFormat::Json, &shell.log_level);
+    tell_of_panics();
+    for problem in compiled.config.warnings.iter().chain(&compiled.policy.warnings) {
+        tracing::warn!(%problem, "configuration");
+    }
+    let options =
+        StartOptions { config_dir: context.config_dir.clone(), state_dir: context.state.clone() };
+    let server = Server::start_compiled(options, compiled)?;
+    let (config, state) = (server.config_dir().display(), server.folder().root().display());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, %state, "ready");
+    server.run()?;
+    Ok(Printed::new("", Value::Null))
+}
+
+/// A panic's place belongs into the log, in its format.
+fn tell_of_panics() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("?").to_string();
+        let why = info.payload_as_str().unwrap_or("?");
+        tracing::error!(thread, place, why, "panic");
+    }));
+}

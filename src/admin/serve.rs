@@ -20,8 +20,11 @@ pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
     for problem in compiled.config.warnings.iter().chain(&compiled.policy.warnings) {
         tracing::warn!(%problem, "configuration");
     }
-    let options =
-        StartOptions { config_dir: context.config_dir.clone(), state_dir: context.state.clone() };
+    let options = StartOptions {
+        config_dir: context.config_dir.clone(),
+        state_dir: context.state.clone(),
+        wall_ahead: jiff::SignedDuration::ZERO,
+    };
     let server = Server::start_compiled(options, compiled)?;
     let (config, state) = (server.config_dir().display(), server.folder().root().display());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, %state, "ready");

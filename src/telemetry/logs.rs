@@ -1,6 +1,7 @@
 //! Where log lines go and how they look.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,10 @@ pub fn start(json: bool, level: &str) {
     // An error says that lines are written already: by an earlier start in the same process.
     let _ = match json {
         true => builder.json().flatten_event(true).with_current_span(true).try_init(),
-        false => builder.with_target(false).try_init(),
+        false => {
+            let colours = std::io::stderr().is_terminal();
+            builder.with_target(false).with_ansi(colours).try_init()
+        }
     };
 }
 

@@ -246,9 +246,12 @@ impl Resolver<'_> {
             .collect();
         for agent in &order {
             let person = self.directory.person(*agent)?;
-            let Some(stand_in) = self.directory.stand_in(&person.id, self.at()) else { continue };
+            let absent = self.absent(person).unwrap_or_default();
+            let Some(stand_in) = self.directory.stand_in(&person.id, self.at()) else {
+                notes.push(format!("{} is {absent}, nobody stands in for the callback", person.id));
+                continue;
+            };
             if stand_in != *agent {
-                let absent = self.absent(person).unwrap_or_default();
                 let stand_in = self.name(stand_in);
                 notes.push(format!("the callback falls to {stand_in}: {} is {absent}", person.id));
             }

@@ -208,6 +208,14 @@ fn b1_the_relevant_head_who_is_also_the_default_is_asked_once() {
     assert_eq!(step.note.as_deref(), Some("vera is in step 1 already"));
 }
 
+#[test]
+fn b1_an_absent_head_without_deputy_passes_the_callback_on_and_says_so() {
+    let office = office().absent("otto", "");
+    let decision = office.decide(&stranger("+442079460999").to("+493023125920"));
+    assert_eq!(decision.plan.ending, Ending::Callback { owner: Some("vera".into()) });
+    assert!(notes(&decision).contains("otto is absent (leave to 2026-03-06), nobody stands in"));
+}
+
 // --- B9: VIP clients ---
 
 #[test]

@@ -263,7 +263,7 @@ impl Env<'_> {
     }
 
     /// Gives the place back.
-    pub(super) fn release_trunk(&self, trunk: &Trunk) {
+    pub fn release_trunk(&self, trunk: &Trunk) {
         if let Some(slot) = self.meters.trunks.slot(&trunk.id) {
             self.meters.trunks.release(slot);
         }

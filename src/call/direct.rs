@@ -14,7 +14,7 @@ use super::fork::Target;
 use super::leg::{BindingRef, Seat};
 use super::offer::{Kind, Offer, quoted};
 use super::state::{Call, Phase};
-use super::{Calls, Env, OfferResult, Outcome, Party};
+use super::{Calls, Effect, Env, Handover, OfferResult, Outcome, Party};
 
 /// How long a call to a colleague rings.
 const COLLEAGUE_RING: Duration = Duration::from_secs(60);
@@ -148,15 +148,36 @@ impl Calls {
         self.end(env, call, Party::Callee, outcome, Some(status), "not answered");
     }
 
-    /// `route = "pass"`: straight through to another trunk, which answers for itself.
+    /// `route = "pass"`: the call leaves this room; the proxy carries it, its record goes on.
     pub(super) fn pass(&mut self, env: &mut Env<'_>, call: &mut Call, trunk: &TrunkId) {
-        match trunk_named(env, trunk) {
-            Some(trunk) => self.call_trunk(env, call, trunk),
-            None => {
-                let why = format!("trunk {trunk} is no more");
-                self.end(env, call, Party::Server, Outcome::Failed, Some(503), &why);
-            }
+        let Some(trunk) = trunk_named(env, trunk) else {
+            let why = format!("trunk {trunk} is no more");
+            return self.end(env, call, Party::Server, Outcome::Failed, Some(503), &why);
+        };
+        if let Err(limit) = env.acquire_trunk(&trunk) {
+            let why = format!("trunk {}: {limit}", trunk.id);
+            return self.end(env, call, Party::Server, Outcome::Overload, Some(503), &why);
         }
+        let Some((to, host)) = trunk_flow(env, &trunk) else {
+            env.release_trunk(&trunk);
+            let why = "the trunk has no target, or no listener speaks its transport";
+            return self.end(env, call, Party::Server, Outcome::Failed, Some(503), why);
+        };
+        let Some(incoming) = call.incoming.take() else { return };
+        self.servers.remove(&incoming.tx);
+        env.desk.withdraw(call.key);
+        call.ended = true;
+        let user = call.called.number.as_ref().map_or(&*call.called.raw, |n| n.as_str());
+        let handover = Handover {
+            call: call.key,
+            tx: incoming.tx,
+            request: incoming.request,
+            flow: incoming.flow,
+            uri: format!("sip:{user}@{host}"),
+            to,
+            trunks: call.trunk.take().into_iter().chain([trunk]).collect(),
+        };
+        env.effects.push_back(Effect::Pass(Box::new(handover)));
     }
 }
 

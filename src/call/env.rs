@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use crate::acd::{Board, Desk};
 use crate::domain::{
-    AgentId, CallKey, ClientId, Directory, Moment, Number, PersonId, Settings, ShardId,
+    AgentId, CallKey, ClientId, Directory, Flow, Moment, Number, PersonId, Settings, ShardId, Trunk,
 };
 use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::registrar::Location;
-use crate::transaction::Transactions;
+use crate::sip::Message;
+use crate::transaction::{ServerTx, Transactions};
 
 use super::{ClientRef, Mint, What};
 
@@ -66,7 +67,7 @@ impl Env<'_> {
 }
 
 /// What the call room asks of the switch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Effect {
     /// Write this to the journal.
     Event(What),
@@ -86,6 +87,27 @@ pub enum Effect {
     },
     /// A callback was promised: tell its owner.
     Notify(Promise),
+    /// The policy passes the call on to another trunk: the proxy's from now on.
+    Pass(Box<Handover>),
+}
+
+/// A call that leaves this room without having ended.
+#[derive(Clone, Debug)]
+pub struct Handover {
+    /// Its key; the record goes on.
+    pub call: CallKey,
+    /// The INVITE's transaction, without a final answer.
+    pub tx: ServerTx,
+    /// The INVITE.
+    pub request: Message,
+    /// Where it came from.
+    pub flow: Flow,
+    /// The new Request-URI.
+    pub uri: String,
+    /// Where to.
+    pub to: Flow,
+    /// The trunk it came over and the one it goes out over: a place of each is held.
+    pub trunks: Vec<Arc<Trunk>>,
 }
 
 /// What calls tell the home shard of an agent.

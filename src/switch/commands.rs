@@ -34,7 +34,8 @@ impl Switch {
             Command::Resume { person } => self.change(now, &person, AgentChange::Resumed, by),
             Command::Release { person } => self.change(now, &person, AgentChange::Released, by),
             Command::Hangup { call } => {
-                match self.calls.hang_up(&mut self.core.env(now), call, by) {
+                let ours = self.calls.hang_up(&mut self.core.env(now), call, by);
+                match ours || self.hang_up_passing(now, call) {
                     true => {
                         let detail = format!("call {call} ended").into();
                         self.record(
@@ -136,7 +137,8 @@ impl Switch {
     }
 
     fn live_calls(&self, now: Moment) -> Value {
-        self.calls.iter().map(|call| self.call_json(now, call)).collect()
+        let bridged = self.calls.iter().map(|call| self.call_json(now, call));
+        bridged.chain(super::passing::shown(&self.passings)).collect()
     }
 
     fn call_json(&self, now: Moment, call: &Call) -> Value {

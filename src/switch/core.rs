@@ -6,11 +6,14 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use sha2::{Digest, Sha256};
+
 use super::{Setup, Shared};
 use crate::acd::Desk;
 use crate::call::{Effect, Env, Mint};
 use crate::domain::{Directory, Moment, Settings, ShardId, WallOffset};
 use crate::policy::Policy;
+use crate::proxy::ProxyLimits;
 use crate::transaction::Transactions;
 
 /// Independent seeds out of one.
@@ -30,6 +33,19 @@ pub(super) fn seeds(seed: [u8; 32]) -> Seeds {
         seed
     };
     Seeds { transactions: next(), mint: next(), nonces: next() }
+}
+
+/// Seals the proxy's cookies; from the key that the state folder keeps, so that proxied dialogs survive.
+pub(super) fn proxy_key(hash_key: &[u8; 16]) -> [u8; 32] {
+    Sha256::new().chain_update(b"record-route").chain_update(hash_key).finalize().into()
+}
+
+/// As many proxied calls and requests as there may be calls and transactions.
+pub(super) fn proxy_limits(settings: &Settings) -> ProxyLimits {
+    ProxyLimits {
+        contexts_max: settings.limits.transactions_max as usize,
+        calls_max: settings.limits.calls_max as usize,
+    }
 }
 
 /// See the module.

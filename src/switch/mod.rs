@@ -9,6 +9,7 @@
 //! | `io` | inputs, outputs, commands, mail |
 //! | `core` | what calls borrow for a turn |
 //! | `shards` | which worker a message, a person, a call belongs to |
+//! | `passing` | what the proxy carries |
 //! | `requests` | trust: who may register, call, ask |
 //! | `seats` | the slow state of the agents whose home is here |
 //! | `trunks` | OPTIONS health |
@@ -18,6 +19,7 @@
 mod commands;
 mod core;
 mod io;
+mod passing;
 mod requests;
 mod seats;
 mod shards;
@@ -32,6 +34,7 @@ use crate::call::{Calls, Effect};
 use crate::domain::{Directory, Moment, Settings, ShardId, WallOffset};
 use crate::meters::Meters;
 use crate::policy::Policy;
+use crate::proxy::Proxy;
 use crate::registrar::{Authenticator, Location, Registrar};
 use crate::transaction::{TxEvent, TxOutput};
 
@@ -44,6 +47,7 @@ pub use shards::{home_of, shard_of};
 pub use survival::{Cut, Journalled};
 
 use self::core::Core;
+use passing::Passings;
 use seats::Seats;
 use trunks::Trunks;
 
@@ -93,6 +97,8 @@ pub struct Switch {
     auth: Authenticator,
     seats: Seats,
     trunks: Trunks,
+    proxy: Proxy,
+    passings: Passings,
     /// Waiting callers are served until then; new ones are refused.
     drain_until: Option<Moment>,
     outputs: VecDeque<Output>,
@@ -104,6 +110,11 @@ impl Switch {
         let seeds = core::seeds(setup.seed);
         let auth = Authenticator::new(&setup.settings.realm, &setup.nonce_key, seeds.nonces);
         let calls = Calls::new(setup.started);
+        let proxy = Proxy::new(
+            setup.settings.clone(),
+            core::proxy_key(&setup.hash_key),
+            core::proxy_limits(&setup.settings),
+        );
         let core = Core::new(setup, &seeds);
         let mut switch = Self {
             core,
@@ -112,6 +123,8 @@ impl Switch {
             auth,
             seats: Seats::default(),
             trunks: Trunks::default(),
+            proxy,
+            passings: Passings::default(),
             drain_until: None,
             outputs: VecDeque::new(),
         };
@@ -145,6 +158,8 @@ impl Switch {
             Input::Settings(settings) => {
                 self.core.settings_changed(settings);
                 self.auth.set_realm(&self.core.settings.realm);
+                self.proxy.set_settings(self.core.settings.clone());
+                self.proxy.set_limits(core::proxy_limits(&self.core.settings));
                 self.trunks.settings_changed(now, &self.core);
                 self.seats_due(now, true);
             }
@@ -166,6 +181,7 @@ impl Switch {
         self.calls.timeout(&mut self.core.env(now));
         self.seats_due(now, false);
         self.trunks.timeout(now, &mut self.core);
+        self.passings_due(now);
         if self.drain_until.is_some_and(|until| until <= now) {
             self.drain_until = Some(Moment::NEVER);
             self.calls.drain(&mut self.core.env(now));
@@ -198,6 +214,7 @@ impl Switch {
                 self.outputs.push_back(Output::Identify { call, number: Some(number) });
             }
             Effect::Agent { agent, note } => self.agent_note(now, agent, note),
+            Effect::Pass(handover) => self.pass(now, *handover),
             Effect::Notify(promise) => self.outputs.push_back(Output::Notify(promise)),
         }
     }
@@ -208,6 +225,8 @@ impl Switch {
     }
 
     fn transaction(&mut self, now: Moment, event: TxEvent) {
+        // Its strays first: the calls' refusal of them is for those that nobody knows.
+        let Some(event) = self.proxied(now, event) else { return };
         let Some(event) = self.calls.event(&mut self.core.env(now), event) else { return };
         match event {
             TxEvent::Request { tx, request, flow } => self.request(now, tx, request, flow),
@@ -255,6 +274,8 @@ impl Switch {
             self.calls.poll_timeout(),
             self.seats.poll_timeout(),
             self.trunks.poll_timeout(),
+            self.proxy.poll_timeout(),
+            self.passings.poll_timeout(),
             self.drain_until.unwrap_or(Moment::NEVER),
         ]
         .into_iter()
@@ -264,11 +285,12 @@ impl Switch {
 
     /// No call, no transaction, no caller in line: what the emptiness phase of the simulator asks.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.core.desk.is_empty() && self.core.tx.is_empty()
+        let idle = self.calls.is_empty() && self.core.desk.is_empty() && self.core.tx.is_empty();
+        idle && self.proxy.is_empty() && self.passings.len() == 0
     }
 
     /// Calls that are up.
     pub fn calls(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.passings.len()
     }
 }

@@ -7,9 +7,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::call::{ALLOW, Source};
+use crate::call::Source;
 use crate::domain::{Credentials, Flow, Moment, PersonId, Trunk, TrunkIdentity};
 use crate::meters::{Counter, Meters, NonceUse};
+use crate::proxy::{Capabilities, answer_to};
 use crate::registrar::{self, Change, NONCE_LIFETIME, NonceWindow, Presented, Verdict};
 use crate::sip::{Builder, Header, Message, Method, Uri};
 use crate::transaction::ServerTx;
@@ -37,16 +38,30 @@ impl Switch {
     /// A request outside every dialog of ours.
     pub(super) fn request(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow) {
         let tag = self.core.mint.tag();
-        if let Some(reply) = inspect(&request, &tag) {
-            return self.answer(now, tx, reply);
+        let for_us = matches!(
+            request.method(),
+            Method::Register | Method::Invite | Method::Options | Method::Bye | Method::Update
+        );
+        if request.max_forwards() == Some(0) && *request.method() != Method::Options {
+            return self.answer(now, tx, Builder::reply(&request, 483, Some(&tag)));
         }
-        if request.to_tag().is_some() && *request.method() != Method::Register {
-            return self.answer(now, tx, Builder::reply(&request, 481, Some(&tag)));
+        let tagged = request.to_tag().is_some() && *request.method() != Method::Register;
+        let tagged = tagged || matches!(request.method(), Method::Bye | Method::Update);
+        if tagged && self.along(now, tx, &request, flow).is_none() {
+            return;
+        }
+        if *request.method() == Method::Options && !tagged && self.drains_for(flow) {
+            return self.answer(now, tx, busy(&request, &tag));
+        }
+        if tagged || for_us {
+            let in_dialog = !tagged;
+            if let Some(answer) = answer_to(&request, &CAN, in_dialog, &tag) {
+                return self.core.tx.respond(now, tx, answer.status, answer.bytes);
+            }
         }
         match request.method() {
             Method::Register => self.register(now, tx, &request, flow, &tag),
             Method::Invite => self.invite(now, tx, request, flow, &tag),
-            Method::Options => self.options(now, tx, &request, flow, &tag),
             Method::Bye | Method::Update | Method::Prack => {
                 self.answer(now, tx, Builder::reply(&request, 481, Some(&tag)));
             }
@@ -202,14 +217,13 @@ impl Switch {
             None => return,
         };
         if self.drain_until.is_some() && matches!(source, Source::Trunk(_)) {
-            let reply = Builder::reply(&request, 503, Some(tag));
-            return self.answer(now, tx, reply.header(Header::RetryAfter, DRAIN_RETRY_AFTER_S));
+            return self.answer(now, tx, busy(&request, tag));
         }
         self.calls.invite(&mut self.core.env(now), tx, request, flow, source);
     }
 
     /// Who sends this; `None` after a challenge or a refusal was answered.
-    fn source(
+    pub(super) fn source(
         &mut self,
         now: Moment,
         tx: ServerTx,
@@ -259,31 +273,8 @@ impl Switch {
         user.is_some_and(|user| self.core.directory.agent_by_sip_user(&user).is_some())
     }
 
-    fn options(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
-        let drains = self.drain_until.is_some() && self.trunk_at(flow).is_some();
-        let reply = match drains {
-            true => Builder::reply(request, 503, Some(tag))
-                .header(Header::RetryAfter, DRAIN_RETRY_AFTER_S),
-            false => Builder::reply(request, 200, Some(tag))
-                .header(Header::Allow, ALLOW)
-                .header(Header::Accept, "application/sdp")
-                .header(Header::Supported, "path"),
-        };
-        self.answer(now, tx, reply);
-    }
-
-    /// MESSAGE, SUBSCRIBE and whatever else passes between registered people.
-    fn between_people(
-        &mut self,
-        now: Moment,
-        tx: ServerTx,
-        request: Message,
-        flow: Flow,
-        tag: &str,
-    ) {
-        let Some(Source::Person(_)) = self.source(now, tx, &request, flow, tag) else { return };
-        // Replaced by the proxy.
-        self.answer(now, tx, Builder::reply(&request, 480, Some(tag)));
+    fn drains_for(&self, flow: Flow) -> bool {
+        self.drain_until.is_some() && self.trunk_at(flow).is_some()
     }
 
     /// A 2xx to an INVITE that we have forgotten (a restart): the phone is told that nobody is there.
@@ -317,18 +308,28 @@ impl Switch {
     }
 }
 
-/// §8.2's inspection: what is refused whoever asks.
-fn inspect(request: &Message, tag: &str) -> Option<Builder> {
-    if let Err(rejection) = request.judge() {
-        return Some(Builder::reply_with(request, rejection.status, rejection.reason, Some(tag)));
-    }
-    if request.max_forwards() == Some(0) && *request.method() != Method::Options {
-        return Some(Builder::reply(request, 483, Some(tag)));
-    }
-    let unknown = request.unknown_options(Header::Require, &["path"]);
-    if !unknown.is_empty() {
-        let reply = Builder::reply(request, 420, Some(tag));
-        return Some(reply.header(Header::Unsupported, unknown.join(", ")));
-    }
-    None
+/// What we can, for Allow, Accept and Supported.
+const CAN: Capabilities<'static> = Capabilities {
+    allow: &[
+        Method::Invite,
+        Method::Ack,
+        Method::Bye,
+        Method::Cancel,
+        Method::Options,
+        Method::Update,
+        Method::Info,
+        Method::Message,
+        Method::Register,
+        Method::Subscribe,
+        Method::Notify,
+        Method::Publish,
+    ],
+    schemes: &["sip", "tel"],
+    supported: &["path"],
+    accept: &["application/sdp", "multipart/mixed"],
+};
+
+/// A draining server's answer to a trunk.
+fn busy(request: &Message, tag: &str) -> Builder {
+    Builder::reply(request, 503, Some(tag)).header(Header::RetryAfter, DRAIN_RETRY_AFTER_S)
 }

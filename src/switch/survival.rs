@@ -63,11 +63,17 @@ impl Switch {
             }
         }
         for survivor in &journalled.survivors {
-            let id = survivor.caller.pointer("/dialog/call_id").and_then(|v| v.as_str());
+            let proxied = survivor.caller.get("proxied");
+            let place = if proxied.is_some() { "/proxied/call_id" } else { "/dialog/call_id" };
+            let id = survivor.caller.pointer(place).and_then(|v| v.as_str());
             if !id.is_some_and(|id| self.owns(id)) {
                 continue;
             }
-            if !self.calls.restore(&mut self.core.env(now), survivor.clone()) {
+            let restored = match proxied {
+                Some(state) => self.restore_passing(now, survivor.call, state),
+                None => self.calls.restore(&mut self.core.env(now), survivor.clone()),
+            };
+            if !restored {
                 self.cut(now, survivor.call);
             }
         }

@@ -9,7 +9,7 @@ use telefonist::call::Survivor;
 use telefonist::domain::{CallKey, ShardId};
 use telefonist::sip::{Header, Method};
 use telefonist::switch::{Command, Cut, Direction, Journalled, OfferResult, Outcome, Party, What};
-use world::{ANSWER, OFFER, TRUNK, World};
+use world::{ANSWER, CARRIER, OFFER, TRUNK, World};
 
 const MIA: &str = "192.0.2.20:5060";
 const KAI: &str = "192.0.2.21:5060";
@@ -594,4 +594,55 @@ fn a_call_out_hears_the_trunk_and_its_failure() {
     w.run(secs(1));
     let ole = w.directory.agent(&"ole".into()).expect("ole");
     assert!(w.board.presence(ole).is_free());
+}
+
+const PASS: &str = r#"
+[settings]
+default_department = "support"
+callback_owner = "person hans"
+
+[[rule]]
+name   = "to the carrier"
+clause = "B4"
+route  = "pass"
+trunk  = "carrier"
+"#;
+
+#[test]
+fn a_passed_call_goes_through_the_record_routing_proxy_and_has_a_record() {
+    let mut w = World::new(PASS);
+    w.invite("03023125001", "p1", OFFER);
+    let out = w.request(CARRIER, Method::Invite);
+    assert_eq!(out.call_id(), "p1", "a proxy keeps the dialog");
+    assert!(out.has(Header::RecordRoute));
+    w.reply(CARRIER, &out, 180, "");
+    w.response(TRUNK, 180);
+    w.proxied_reply(CARRIER, &out, 200, ANSWER);
+    let ok = w.response(TRUNK, 200);
+    w.routed(&ok, Method::Ack, 1);
+    w.request(CARRIER, Method::Ack);
+    assert!(w.events.iter().any(|e| matches!(e, What::Answered { agent: None, .. })));
+    w.routed(&ok, Method::Bye, 2);
+    let bye = w.request(CARRIER, Method::Bye);
+    w.reply(CARRIER, &bye, 200, "");
+    w.response(TRUNK, 200);
+    assert_eq!(ended(&w), [(Party::Caller, Outcome::Answered)]);
+    w.assert_quiet();
+}
+
+#[test]
+fn a_text_message_passes_between_registered_people_only() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", IDA);
+    w.start_message(OLE, "ole", "ida", "lunch?");
+    let text = w.request(IDA, Method::Message);
+    assert_eq!(text.body(), "lunch?");
+    assert!(!text.has(Header::ProxyAuthorization));
+    w.reply(IDA, &text, 200, "");
+    w.response(OLE, 200);
+    w.start_message(OLE, "ole", "kai", "are you there?");
+    w.response(OLE, 480);
+    w.start_message(OLE, "ole", "stranger", "?");
+    w.response(OLE, 404);
 }

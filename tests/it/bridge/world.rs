@@ -21,6 +21,7 @@ use telefonist::switch::{
 };
 
 pub const TRUNK: &str = "192.0.2.10:5060";
+pub const CARRIER: &str = "192.0.2.11:5060";
 pub const DOMAIN: &str = "example.com";
 pub const OFFER: &str = "v=0\r\no=caller 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\n\
                          t=0 0\r\nm=audio 4000 RTP/AVP 8 0\r\n";
@@ -105,6 +106,13 @@ fn settings() -> Settings {
         ends: EndStatuses::default(),
         pass_headers: vec![],
     };
+    let at = addr(CARRIER);
+    let carrier = Trunk {
+        id: "carrier".into(),
+        identity: TrunkIdentity::Address(vec![TrunkAddress { ip: at.ip(), port: None }]),
+        target: Some(TrunkTarget { transport: Transport::Udp, address: at, host: CARRIER.into() }),
+        ..trunk.clone()
+    };
     let s = Duration::from_secs;
     Settings {
         domains: vec![DOMAIN.into()],
@@ -115,7 +123,7 @@ fn settings() -> Settings {
             bind: addr("192.0.2.1:5060"),
             advertise: "192.0.2.1:5060".into(),
         }],
-        trunks: vec![Arc::new(trunk)],
+        trunks: vec![Arc::new(trunk), Arc::new(carrier)],
         outbound_trunk: Some("pbx".into()),
         lock_after: LockAfter::Missed(1),
         star_codes: StarCodes {
@@ -427,41 +435,82 @@ impl World {
 
     /// One of our people dials, and answers the challenge; what came after it is still there.
     pub fn start_dial(&mut self, at: &str, user: &str, number: &str, body: &str) {
+        self.authenticated(Method::Invite, at, user, number, ("application/sdp", body));
+    }
+
+    /// The same with a text message.
+    pub fn start_message(&mut self, at: &str, user: &str, to: &str, text: &str) {
+        self.authenticated(Method::Message, at, user, to, ("text/plain", text));
+    }
+
+    fn authenticated(
+        &mut self,
+        method: Method,
+        at: &str,
+        user: &str,
+        number: &str,
+        (kind, body): (&str, &str),
+    ) {
         self.sent += 1;
         let call_id = format!("dial-{}", self.sent);
         let uri = format!("sip:{number}@{DOMAIN}");
         let draft = |branch: String, cseq: u32, line: Option<String>| {
-            let draft = Builder::request(&Method::Invite, &uri)
+            let draft = Builder::request(&method, &uri)
                 .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
                 .header(Header::MaxForwards, 70)
                 .header(Header::From, format_args!("<sip:{user}@{DOMAIN}>;tag=d{call_id}"))
                 .header(Header::To, format_args!("<{uri}>"))
                 .header(Header::CallId, &call_id)
-                .header(Header::CSeq, format_args!("{cseq} INVITE"))
+                .header(Header::CSeq, format_args!("{cseq} {method}"))
                 .header(Header::Contact, format_args!("<sip:{user}@{at}>"));
             let draft = match line {
                 Some(line) => draft.header(Header::ProxyAuthorization, line),
                 None => draft,
             };
-            draft.body("application/sdp", body.as_bytes()).finish()
+            draft.body(kind, body.as_bytes()).finish()
         };
         let branch = self.branch();
         let first = draft(branch, 1, None);
         self.send(at, first.clone());
         let challenged = self.response(at, 407);
-        self.ack_failure(at, &Message::parse(first).expect("ours"), &challenged);
+        if method == Method::Invite {
+            self.ack_failure(at, &Message::parse(first).expect("ours"), &challenged);
+        }
         let line = challenged.header(Header::ProxyAuthenticate).expect("a challenge").to_owned();
         let challenge = Challenge::parse(&line).expect("digest");
-        let asked = Asked {
-            method: &Method::Invite,
-            uri: &uri,
-            body: body.as_bytes(),
-            cnonce: "abc",
-            count: 1,
-        };
+        let asked =
+            Asked { method: &method, uri: &uri, body: body.as_bytes(), cnonce: "abc", count: 1 };
         let answer = challenge.answer(&Login { user, password: "secret" }, &asked);
         let branch = self.branch();
         self.send(at, draft(branch, 2, Some(answer)));
+    }
+
+    /// A reply behind a record-routing proxy.
+    pub fn proxied_reply(&mut self, at: &str, request: &Message, status: u16, body: &str) {
+        let reply = Builder::reply(request, status, Some("behind"))
+            .copy(request, Header::RecordRoute)
+            .header(Header::Contact, format_args!("<sip:carrier@{at}>"))
+            .body("application/sdp", body.as_bytes());
+        self.send(at, reply.finish());
+    }
+
+    /// The trunk's request in a dialog whose 2xx carried Record-Route.
+    pub fn routed(&mut self, ok: &Message, method: Method, cseq: u32) {
+        let branch = self.branch();
+        let target = ok.contacts().next().expect("a contact").uri.to_owned();
+        let mut draft = Builder::request(&method, &target)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
+            .header(Header::MaxForwards, 70);
+        let routes: Vec<&str> = ok.values(Header::RecordRoute).collect();
+        for route in routes.iter().rev() {
+            draft = draft.header(Header::Route, route);
+        }
+        let draft = draft
+            .copy(ok, Header::From)
+            .copy(ok, Header::To)
+            .copy(ok, Header::CallId)
+            .header(Header::CSeq, format_args!("{cseq} {method}"));
+        self.send(TRUNK, draft.finish());
     }
 
     /// The same; gives the final answer.

@@ -24,6 +24,8 @@ mod store_follow;
 #[cfg(feature = "shell")]
 mod store_import;
 #[cfg(feature = "shell")]
+mod store_many;
+#[cfg(feature = "shell")]
 mod store_sample;
 #[cfg(feature = "shell")]
 mod store_scene;

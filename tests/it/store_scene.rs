@@ -1,6 +1,9 @@
 //! The scene of the store's tests: a folder with `clients.db`, a follower, and a foreign program that
 //! writes the same file with bare SQL.
 
+// What the follower's callback heard is shared with the test.
+#![allow(clippy::disallowed_types)]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 

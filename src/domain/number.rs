@@ -80,7 +80,8 @@ impl NumberFormat {
 
     /// The country is one that the number library knows.
     pub fn is_known(&self) -> bool {
-        Region::from_code(&self.country).is_ok_and(|r| r != Region::World)
+        Region::from_code(&self.country)
+            .is_ok_and(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region).is_some())
     }
 
     /// ISO 3166 country.

@@ -1,6 +1,14 @@
 //! The integration tests: one binary, a module for each subject.
 
 mod bridge;
+#[cfg(feature = "shell")]
+mod cli_check;
+#[cfg(feature = "shell")]
+mod cli_files;
+#[cfg(feature = "shell")]
+mod cli_scene;
+#[cfg(feature = "shell")]
+mod cli_serve;
 mod policy_cases;
 mod policy_names;
 #[cfg(feature = "shell")]
@@ -29,6 +37,7 @@ mod store_many;
 mod store_sample;
 #[cfg(feature = "shell")]
 mod store_scene;
+mod tidy;
 mod torture;
 #[cfg(feature = "shell")]
 mod xlsx;

@@ -1,0 +1,112 @@
+//! `telefonist check` and the usage of the program.
+
+use super::cli_scene::{Scene, err, out};
+
+#[test]
+fn the_shipped_configuration_is_clean_with_the_sample_company() {
+    let scene = Scene::new();
+    let shipped = format!("{}/config", env!("CARGO_MANIFEST_DIR"));
+    let said = scene.ok(&["check", &shipped]);
+    assert!(said.contains("0 errors, 0 warnings"), "{said}");
+    assert!(said.contains("the tables in"), "{said}");
+}
+
+#[test]
+fn every_problem_of_every_file_is_told_with_its_place_and_a_hint() {
+    let scene = Scene::new();
+    scene.edit("telefonist.toml", "country = \"DE\"", "country = \"XX\"");
+    scene.edit("telefonist.toml", "trusted = true", "trustd = true");
+    scene.edit("policy.toml", "[[rule]]", "[[rul]]");
+    let output = scene.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = out(&output);
+    let config = scene.config().display().to_string();
+    let line = |text: &str| {
+        let file = std::fs::read_to_string(scene.config().join("telefonist.toml")).expect("there");
+        file.lines().position(|l| l.starts_with(text)).expect("a line") + 1
+    };
+    let country =
+        format!("{config}/telefonist.toml:{}:11: error: `server.country`", line("country"));
+    assert!(said.contains(&country), "{said}");
+    let trusted = format!("{config}/telefonist.toml:{}:1: error: unknown key", line("trustd"));
+    assert!(said.contains(&trusted), "{said}");
+    assert!(said.contains("did you mean `trusted`?"), "{said}");
+    assert!(said.contains("policy.toml:"), "{said}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&scene.run(&["check", "--json"]).stdout).expect("JSON");
+    assert!(json["errors"].as_u64().is_some_and(|n| n >= 3), "{json}");
+    assert!(json["problems"][0]["line"].is_u64(), "{json}");
+}
+
+#[test]
+fn broken_toml_and_a_missing_file_are_problems_too() {
+    let scene = Scene::new();
+    scene.edit("telefonist.toml", "country = \"DE\"", "country = ");
+    std::fs::remove_file(scene.config().join("calendars.toml")).expect("removed");
+    let output = scene.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = out(&output);
+    assert!(said.contains("not TOML"), "{said}");
+    assert!(said.contains("calendars.toml") && said.contains("cannot be read"), "{said}");
+}
+
+#[test]
+fn names_that_nobody_has_are_found_by_the_people_in_the_state_folder() {
+    let scene = Scene::with_company();
+    let rows = "id;name;roles;department;sip user\nnobody.else;Nobody Else;operator;;991\n";
+    let lonely = Scene::new();
+    let file = lonely.write("people.csv", rows.as_bytes());
+    lonely.ok(&["import", "people", &file]);
+    assert!(scene.ok(&["check"]).contains("0 errors"));
+    let output = lonely.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert!(out(&output).contains("directory") || out(&output).contains("policy.toml"));
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_help_with_0() {
+    let scene = Scene::new();
+    assert_eq!(scene.run(&["fly"]).status.code(), Some(2));
+    assert_eq!(scene.run(&["explain"]).status.code(), Some(2));
+    assert_eq!(scene.fails(&["calls", "--since", "noon"]).0, 2);
+    for command in [
+        "serve",
+        "check",
+        "explain",
+        "reload",
+        "import",
+        "status",
+        "agents",
+        "queues",
+        "calls",
+        "show",
+        "callbacks",
+        "events",
+        "login",
+        "logout",
+        "pause",
+        "resume",
+        "release",
+        "hangup",
+        "absence",
+        "client",
+        "people",
+        "backup",
+    ] {
+        let output = scene.run(&[command, "--help"]);
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", err(&output));
+        assert!(out(&output).contains("--json"), "{command} has --json");
+    }
+}
+
+#[test]
+fn explain_without_a_server_says_that_presence_is_unknown() {
+    let scene = Scene::with_company();
+    let said = scene.ok(&["explain", "--from", "", "--at", "2026-03-02T10:00"]);
+    assert!(said.contains("presence unknown"), "{said}");
+    assert!(said.contains("clause B4"), "{said}");
+    let json = scene.json(&["explain", "--from", "", "--at", "2026-03-02T10:00"]);
+    assert_eq!(json["clause"], "B4");
+    let (code, why) = scene.fails(&["explain", "--from", "", "--trunk", "pxb"]);
+    assert_eq!((code, why.contains("no trunk is called pxb")), (2, true), "{why}");
+}

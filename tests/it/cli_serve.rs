@@ -1,0 +1,203 @@
+//! The running program: starting, answering, reloading, draining, and what it makes of bad input.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+
+use super::cli_scene::{LONG, Scene, heard, phone, request};
+
+fn get(scene: &Scene, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", scene.http)).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text
+}
+
+fn options_is_answered(scene: &Scene) {
+    let phone = phone();
+    let from = phone.local_addr().expect("bound");
+    phone.send_to(request("OPTIONS", from, "UDP").as_bytes(), scene.address()).expect("sent");
+    let answer = heard(&phone);
+    assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+}
+
+#[test]
+fn a_taken_port_is_named_and_the_exit_code_is_2() {
+    let scene = Scene::new();
+    let taken = std::net::UdpSocket::bind(scene.address()).expect("free");
+    let (code, why) = scene.fails(&["serve"]);
+    assert_eq!(code, 2);
+    let named = format!("UDP {}", taken.local_addr().expect("bound"));
+    assert!(why.contains(&named) && why.contains("listen[].bind"), "{why}");
+}
+
+#[test]
+fn a_broken_configuration_does_not_start() {
+    let scene = Scene::new();
+    scene.edit("telefonist.toml", "country = \"DE\"", "country = 5");
+    let (code, why) = scene.fails(&["serve"]);
+    assert_eq!(code, 2);
+    assert!(why.contains("telefonist.toml:") && why.contains("server.country"), "{why}");
+}
+
+#[test]
+fn one_state_folder_has_one_server() {
+    let scene = Scene::new();
+    let _server = scene.serve();
+    let other = Scene::new();
+    let state = scene.state().display().to_string();
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_telefonist"));
+    program.arg("--config").arg(other.config()).args(["--state", &state, "serve"]);
+    let output = program.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("already"));
+}
+
+#[test]
+fn it_says_how_it_is_and_drains_on_sigterm() {
+    let scene = Scene::with_company();
+    let mut server = scene.serve();
+    options_is_answered(&scene);
+    let status = scene.json(&["status"]);
+    assert_eq!(status["calls"], 0);
+    assert_eq!(status["clients"]["index"], "fresh");
+    assert!(status["people"].as_u64().is_some_and(|n| n > 10), "{status}");
+    assert!(get(&scene, "/health").contains("200 OK"));
+    assert!(get(&scene, "/ready").contains("200 OK"));
+    let metrics = get(&scene, "/metrics");
+    assert!(metrics.contains("telefonist_messages_total{kind=\"udp\"} 1"), "{metrics}");
+    let mode = std::fs::metadata(scene.state().join("control.sock")).expect("there").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    server.signal("-TERM");
+    let ended = server.child.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0));
+    server.says("draining");
+    let events = scene.ok(&["events"]);
+    assert!(events.lines().any(|l| l.contains("\"server_started\"")), "{events}");
+    assert!(events.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
+}
+
+#[test]
+fn garbage_and_lies_leave_it_serving() {
+    let scene = Scene::new();
+    let _server = scene.serve();
+    let phone = phone();
+    let from = phone.local_addr().expect("bound");
+    let whole = request("INVITE", from, "UDP");
+    for len in [1, 7, 20, 60, whole.len() / 2] {
+        phone.send_to(&whole.as_bytes()[..len], scene.address()).expect("sent");
+    }
+    let noise: Vec<u8> =
+        (0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    phone.send_to(&noise, scene.address()).expect("sent");
+    let long = whole.replacen("\r\n", &format!("\r\nX-Long: {}\r\n", "x".repeat(60_000)), 1);
+    phone.send_to(long.as_bytes(), scene.address()).expect("sent");
+    let lie = whole.replace("Content-Length: 0", "Content-Length: 4000000000");
+    let mut stream = TcpStream::connect(scene.address()).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).expect("a time");
+    stream.write_all(lie.replace("/UDP", "/TCP").as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    // It may end by a reset.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"SIP/2.0 4"), "{answer:?}");
+    options_is_answered(&scene);
+}
+
+#[test]
+fn a_stranger_s_call_is_refused_without_detail() {
+    let scene = Scene::new();
+    scene.edit("telefonist.toml", "from = [\"127.0.0.1\", \"::1\"]", "from = [\"192.0.2.1\"]");
+    let _server = scene.serve();
+    let phone = phone();
+    let from = phone.local_addr().expect("bound");
+    phone.send_to(request("INVITE", from, "UDP").as_bytes(), scene.address()).expect("sent");
+    let mut answer = heard(&phone);
+    while answer.starts_with("SIP/2.0 1") {
+        answer = heard(&phone);
+    }
+    assert!(answer.starts_with("SIP/2.0 403 "), "{answer}");
+}
+
+#[test]
+fn tcp_keep_alives_are_answered_and_options_too() {
+    let scene = Scene::new();
+    let _server = scene.serve();
+    let mut stream = TcpStream::connect(scene.address()).expect("it listens");
+    stream.set_read_timeout(Some(LONG)).expect("a time");
+    stream.write_all(b"\r\n\r\n").expect("sent");
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).expect("a pong");
+    assert_eq!(&pong, b"\r\n");
+    let from = stream.local_addr().expect("connected");
+    stream.write_all(request("OPTIONS", from, "TCP").as_bytes()).expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).expect("an answer");
+    assert_eq!(&first, b"SIP/2.0 200 ");
+}
+
+#[test]
+fn a_good_reload_counts_and_a_bad_one_changes_nothing() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let before = scene.json(&["status"])["policy"].clone();
+    scene.edit("telefonist.toml", "# agents_max = 1000", "agents_max = 500");
+    let done = scene.json(&["reload"]);
+    assert!(done["restart"][0].as_str().is_some_and(|r| r.contains("agents_max")), "{done}");
+    scene.edit("policy.toml", "[[rule]]", "[[rul]]");
+    server.says("a bad configuration changes nothing");
+    let (code, why) = scene.fails(&["reload"]);
+    assert_eq!(code, 1);
+    assert!(why.contains("policy.toml:"), "{why}");
+    assert_eq!(scene.json(&["status"])["policy"], before);
+    scene.edit("policy.toml", "[[rul]]", "[[rule]]");
+    scene.edit("policy.toml", "\n[", "\n# mended\n[");
+    let line = server.says("configuration reloaded");
+    assert!(line.contains("file change"), "{line}");
+    assert_ne!(scene.json(&["status"])["policy"], before);
+    server.signal("-HUP");
+    let line = server.says("configuration reloaded");
+    assert!(line.contains("SIGHUP"), "{line}");
+}
+
+#[test]
+fn people_are_paused_by_name_and_the_journal_says_by_whom() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    let agent = scene.json(&["pause", "vera.lind", "--reason", "cash desk"]);
+    assert_eq!(agent["state"], "not_ready");
+    let (code, why) = scene.fails(&["pause", "nobody"]);
+    assert_eq!((code, why.contains("nobody is called nobody")), (1, true), "{why}");
+    assert_eq!(scene.fails(&["hangup", "0123456789abcdef"]).0, 1);
+    scene.ok(&["resume", "vera.lind"]);
+    let events = scene.ok(&["events"]);
+    let paused = events.lines().find(|l| l.contains("cash desk")).expect("written down");
+    assert!(paused.contains("command by "), "{paused}");
+    assert!(scene.ok(&["agents"]).contains("vera.lind"));
+    assert!(scene.ok(&["queues"]).contains("operator"));
+    assert_eq!(scene.json(&["calls", "--live"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_foreign_lock_on_the_clients_stops_nothing() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    let crm = rusqlite::Connection::open(scene.state().join("clients.db")).expect("opened");
+    crm.execute_batch("BEGIN EXCLUSIVE").expect("locked");
+    options_is_answered(&scene);
+    assert!(scene.json(&["status"])["clients"]["clients"].as_u64().is_some_and(|n| n == 200));
+    scene.ok(&["calls"]);
+    crm.execute_batch("ROLLBACK").expect("released");
+}
+
+#[test]
+fn a_killed_server_starts_again_over_its_own_socket() {
+    let scene = Scene::with_company();
+    let mut server = scene.serve();
+    server.child.kill().expect("killed");
+    server.child.wait().expect("gone");
+    assert!(scene.state().join("control.sock").exists(), "nobody tidied up");
+    let again = scene.serve();
+    options_is_answered(&scene);
+    drop(again);
+}

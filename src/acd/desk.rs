@@ -25,6 +25,7 @@ use super::hand::Placed;
 use super::key::Mint;
 use super::line::Lines;
 use super::sweep::Watch;
+use super::weak::Part;
 use super::word::{Token, Word};
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
@@ -252,7 +253,11 @@ impl Desk {
     fn take_idle(&mut self, queue: usize) -> bool {
         let Some((agent, word)) = self.board.find_idle(queue) else { return false };
         if let Some(word) = self.board.take(self.me, agent, word) {
-            self.place(agent, word);
+            if self.board.lacks(Part::ArrivalPlaces) {
+                self.carry(agent, Placed::Mine { queue, word });
+            } else {
+                self.place(agent, word);
+            }
         }
         true
     }

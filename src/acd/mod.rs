@@ -41,8 +41,12 @@ pub use word::{AgentState, Flags, Token};
 
 #[cfg(all(test, not(loom)))]
 mod conformity;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(all(test, not(loom)))]
 mod reference;
+#[cfg(all(test, not(loom)))]
+mod stress;
 #[cfg(all(test, not(loom)))]
 mod tests;
 #[cfg(all(test, not(loom)))]

@@ -19,6 +19,8 @@ pub(super) enum Part {
     ClearLook,
     /// The fence between clearing the own suspect bit and looking.
     ReviveFence,
+    /// An arriving caller places the idle agent it found, and does not keep it for itself.
+    ArrivalPlaces,
     /// Pulling an agent out of a pending placement when its queues change.
     RosterTake,
 }

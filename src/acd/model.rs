@@ -1,0 +1,310 @@
+//! Loom models of the protocol, each with twins that leave out one part and must fail:
+//! `RUSTFLAGS="--cfg loom" cargo test --no-default-features --release --lib acd::model`.
+//!
+//! Real desks on loom's threads, one agent unless said, time standing still: nobody sweeps. After the
+//! threads are joined every desk turns until nobody is in a hand; then no agent may be idle beside a
+//! waiting caller. Explored with at most [`PREEMPTIONS`] forced switches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loom::thread::spawn;
+
+use super::weak::Part;
+use super::word::{AgentState, Flags, Token, Word};
+use super::*;
+use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
+
+/// Switches away from a thread that could go on, in one execution.
+const PREEMPTIONS: usize = 3;
+const NOW: Moment = Moment::from_millis(1);
+const ANNA: AgentId = AgentId(0);
+const BORIS: AgentId = AgentId(1);
+const QUEUE: QueueId = QueueId(0);
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// Explores `world` on a board that lacks some parts.
+fn explore(lacking: &'static [Part], world: fn(&[Part])) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(PREEMPTIONS);
+    model.max_branches = 50_000;
+    model.check(move || world(lacking));
+}
+
+/// One group, everybody serves it and is there.
+fn board(lacking: &[Part], shards: u16, agents: u16) -> (Arc<Board>, Vec<Desk>) {
+    let limits =
+        BoardLimits { agents, groups: 1, shards, queue_len_max: 9, credit_max: Duration::ZERO };
+    let wakers = (0..shards).map(|_| Arc::new(NoWake) as Arc<dyn Wake>).collect();
+    let mut board = Board::new(limits, wakers);
+    board.lacking = lacking.to_vec();
+    let board = Arc::new(board);
+    let mut desks: Vec<Desk> =
+        (0..shards).map(|shard| Desk::new(board.clone(), ShardId(shard as u8))).collect();
+    for agent in (0..agents).map(AgentId) {
+        board.set_roster(ShardId(0), agent, &[QUEUE]).expect("within the bounds");
+        desks[0].clear_flag(NOW, agent, Flags::UNREACHABLE);
+    }
+    (board, desks)
+}
+
+fn pair(desks: Vec<Desk>) -> (Desk, Desk) {
+    let mut desks = desks.into_iter();
+    (desks.next().expect("two shards"), desks.next().expect("two shards"))
+}
+
+fn call(shard: u8) -> CallKey {
+    CallKey::new(1, ShardId(shard), 1)
+}
+
+/// A call of a shard's desk enters at `micros` after the start.
+fn enter(desk: &mut Desk, shard: u8, micros: u64) {
+    let at = NOW + Duration::from_micros(micros);
+    desk.enter(at, call(shard), Duration::ZERO, &[QUEUE]).expect("room");
+}
+
+fn busy(desk: &mut Desk, agent: AgentId) -> Token {
+    desk.adopt_talking(agent).expect("free")
+}
+
+/// All turn until nobody is in a hand. Who has the caller of each desk.
+fn settle(board: &Board, desks: &mut [Desk]) -> Vec<Option<AgentId>> {
+    for round in 0.. {
+        desks.iter_mut().for_each(|desk| desk.turn(NOW));
+        let words: Vec<Word> = (0..board.words.len()).map(|agent| board.word(agent)).collect();
+        if words.iter().all(|word| word.state() != AgentState::Hand) {
+            for (agent, word) in words.iter().enumerate() {
+                let beside = word.is_idle() && board.best(0, agent).is_some();
+                assert!(!beside, "agent {agent} is idle beside a waiting caller");
+            }
+            break;
+        }
+        assert!(round < 5, "left in a hand: {words:?}");
+    }
+    desks
+        .iter_mut()
+        .map(|desk| {
+            let first = desk.poll().map(|assignment| assignment.agent);
+            assert_eq!(desk.poll(), None, "one caller, one agent");
+            first
+        })
+        .collect()
+}
+
+/// M1: a caller arrives on one shard while another frees the agent.
+fn arrive_and_free(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    let other = spawn(move || {
+        enter(&mut y, 1, 5);
+        y.turn(NOW);
+        y
+    });
+    assert!(x.release(NOW, token, After::Free));
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
+/// M2: two callers arrive on two shards, one agent is idle.
+fn two_arrive(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let other = spawn(move || {
+        enter(&mut y, 1, 5);
+        y
+    });
+    enter(&mut x, 0, 7);
+    let y = other.join().expect("no check failed");
+    let mut desks = [x, y];
+    let served = settle(&board, &mut desks);
+    assert_eq!(served.iter().flatten().count(), 1);
+    assert_eq!(board.len(QUEUE), 1);
+}
+
+/// M3: an older caller waits elsewhere; the agent comes back from a break while a new caller arrives.
+fn resume_beside_an_older_caller(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 1);
+    desks[0].set_flag(ANNA, Flags::PAUSED);
+    enter(&mut desks[1], 1, 5);
+    let mut z = desks.pop().expect("three shards");
+    let other = spawn(move || {
+        enter(&mut z, 2, 7);
+        z
+    });
+    desks[0].clear_flag(NOW, ANNA, Flags::PAUSED);
+    desks.push(other.join().expect("no check failed"));
+    assert_eq!(settle(&board, &mut desks), [None, Some(ANNA), None]);
+}
+
+/// M4: a pause that came before the offer is never followed by one.
+fn pause_and_commit(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (_x, mut y) = pair(desks);
+    let other = spawn(move || {
+        enter(&mut y, 1, 5);
+        y
+    });
+    let before = board.raise(0, Flags::PAUSED);
+    let mut y = other.join().expect("no check failed");
+    let end = board.word(0);
+    assert!(end.flags().contains(Flags::PAUSED), "the pause is lost");
+    if before.state() != AgentState::Offered {
+        assert_eq!(end.state(), AgentState::Free, "offered after the pause");
+        assert_eq!(y.poll(), None);
+    }
+}
+
+/// M6: the caller hangs up while the agent is handed over; the other shard's caller gets the agent back.
+fn hang_up_and_hand_over(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    enter(&mut y, 1, 5);
+    enter(&mut x, 0, 7);
+    let other = spawn(move || {
+        assert!(y.withdraw(call(1)));
+        y.turn(NOW);
+        let unpolled = y.poll();
+        (y, unpolled)
+    });
+    assert!(x.release(NOW, token, After::Free));
+    x.turn(NOW);
+    let (y, unpolled) = other.join().expect("no check failed");
+    assert_eq!(unpolled, None, "the caller is gone");
+    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
+}
+
+/// M7: a shard passed over as stalled comes back while the agent goes idle past its caller.
+fn revive_and_free(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    enter(&mut y, 1, 5);
+    board.suspect(1);
+    let other = spawn(move || {
+        y.turn(NOW);
+        y
+    });
+    assert!(x.release(NOW, token, After::Free));
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
+/// M9: once an agent was moved out, unbound, no offer from the old queue follows.
+fn move_out_and_commit(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    enter(&mut y, 1, 5);
+    // In the hand of shard 1, rung for.
+    assert!(x.release(NOW, token, After::Free));
+    let other = spawn(move || {
+        y.turn(NOW);
+        y.poll()
+    });
+    board.set_roster(ShardId(0), ANNA, &[]).expect("within the bounds");
+    let moved = board.word(0);
+    let offered = other.join().expect("no check failed");
+    if moved.state() != AgentState::Offered {
+        assert_eq!(offered, None, "offered after the move");
+    }
+}
+
+/// M10: two agents are handed over by two threads while the bell is answered.
+fn two_ring(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 2);
+    let mut y = desks.pop().expect("three shards");
+    let (mut x, mut z) = pair(desks);
+    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
+    let later = CallKey::new(1, ShardId(2), 2);
+    enter(&mut y, 2, 5);
+    y.enter(NOW, later, Duration::ZERO, &[QUEUE]).expect("room");
+    let one = spawn(move || assert!(x.release(NOW, anna, After::Free)));
+    let two = spawn(move || assert!(z.release(NOW, boris, After::Free)));
+    y.turn(NOW);
+    one.join().expect("no check failed");
+    two.join().expect("no check failed");
+    y.turn(NOW);
+    assert!(y.poll().is_some() && y.poll().is_some(), "both callers are served");
+    assert_eq!(board.len(QUEUE), 0);
+}
+
+/// M11: the agent comes back from a break while a caller arrives.
+fn resume_and_arrive(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    x.set_flag(ANNA, Flags::PAUSED);
+    let other = spawn(move || {
+        enter(&mut y, 1, 5);
+        y
+    });
+    x.clear_flag(NOW, ANNA, Flags::PAUSED);
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
+/// M20: a failed offer returns its caller and flags its agent while another agent comes free.
+fn return_and_free(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 2);
+    let (mut x, mut y) = pair(desks);
+    let anna = busy(&mut x, ANNA);
+    enter(&mut y, 1, 5);
+    let boris = y.poll().expect("Boris is idle").token;
+    let other = spawn(move || {
+        y.give_back(NOW, call(1));
+        y.set_flag(BORIS, Flags::NO_ANSWER);
+        assert!(y.release(NOW, boris, After::Free));
+        y
+    });
+    assert!(x.release(NOW, anna, After::Free));
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
+macro_rules! holds {
+    ($($name:ident: $world:ident;)+) => {
+        $(#[test] fn $name() { explore(&[], $world); })+
+    };
+}
+
+macro_rules! needs {
+    ($($name:ident: $world:ident without $($part:ident),+;)+) => {
+        $(#[test] #[should_panic] fn $name() { explore(&[$(Part::$part),+], $world); })+
+    };
+}
+
+holds! {
+    m01_a_caller_who_arrives_while_an_agent_comes_free_is_served: arrive_and_free;
+    m02_of_two_callers_one_gets_the_one_agent: two_arrive;
+    m03_no_arrival_overtakes_an_older_caller: resume_beside_an_older_caller;
+    m04_no_offer_follows_a_pause: pause_and_commit;
+    m06_an_agent_handed_to_a_caller_who_hung_up_goes_on: hang_up_and_hand_over;
+    m07_a_shard_that_comes_back_is_served: revive_and_free;
+    m09_no_offer_follows_a_move: move_out_and_commit;
+    m10_no_bell_is_lost: two_ring;
+    m11_a_caller_who_arrives_while_an_agent_comes_back_is_served: resume_and_arrive;
+    m20_a_returned_caller_gets_whoever_comes_free: return_and_free;
+}
+
+needs! {
+    m01_needs_the_fence_after_showing: arrive_and_free without ShowFence;
+    m01_needs_the_fence_in_place: arrive_and_free without PlaceFence;
+    m01_needs_more_than_acquire_and_release: arrive_and_free without ShowFence, PlaceFence;
+    m01_needs_the_second_look: arrive_and_free without PlaceLook;
+    m01_needs_the_hand_before_the_bell: arrive_and_free without HandBeforeBell;
+    m03_needs_arrivals_that_place: resume_beside_an_older_caller without ArrivalPlaces;
+    m04_needs_commit_by_swap: pause_and_commit without CommitSwap;
+    m07_needs_the_fence_in_revive: revive_and_free without ReviveFence;
+    m07_needs_the_fence_in_place: revive_and_free without PlaceFence;
+    m09_needs_the_take: move_out_and_commit without RosterTake;
+    m10_needs_the_bell_first: two_ring without BellFirst;
+    m11_needs_the_look: resume_and_arrive without ClearLook;
+    m11_needs_the_fence_after_showing: resume_and_arrive without ShowFence;
+    m20_needs_the_fence_on_return: return_and_free without ShowFence;
+}

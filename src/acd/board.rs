@@ -273,8 +273,9 @@ impl Board {
     }
 
     /// Makes `agent` serve exactly `queues`: the own one if it is among them, and groups. For a bound
-    /// agent it applies when the call is over. One thread at a time, the roster's owner, may call this;
-    /// `owner` is the shard that then looks who waits for the agent. Lock-free.
+    /// agent it applies when the call is over. For one agent, one thread may call this at a time, the
+    /// roster's owner; `owner` is the shard that then looks who waits for the agent. Nothing happens if
+    /// the queues are what they were. Lock-free.
     pub fn set_roster(
         &self,
         owner: ShardId,

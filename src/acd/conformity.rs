@@ -439,7 +439,7 @@ impl Driver {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
+        cases: 60,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -314,7 +314,7 @@ fn queue_of(byte: u8) -> QueueId {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
+        cases: 60,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

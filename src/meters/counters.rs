@@ -1,4 +1,5 @@
-//! Figures for telemetry: a fixed list, one word each. Counting and reading are wait-free.
+//! Figures for telemetry that no event tells: a fixed list, one word each. Counting and reading are
+//! wait-free.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,40 +29,12 @@ macro_rules! counters {
 }
 
 counters! {
-    /// SIP messages received.
-    MessagesReceived = "messages_received",
-    /// SIP messages sent.
-    MessagesSent = "messages_sent",
-    /// Datagrams or stream frames that are no SIP.
-    MessagesBroken = "messages_broken",
-    /// Requests refused before anybody looked at them: source over its failures.
+    /// Requests left unanswered: their source had failed too often in this minute.
     SourcesSilenced = "sources_silenced",
-    /// Requests answered 401 or 407.
-    AuthChallenges = "auth_challenges",
-    /// Wrong passwords, and requests of unknown trunks.
+    /// Wrong passwords, and requests of nobody we know.
     AuthFailures = "auth_failures",
     /// Uses of a nonce count that was used before.
     NonceReplays = "nonce_replays",
-    /// Bindings registered or refreshed.
-    Registrations = "registrations",
-    /// Bindings removed, expired or dropped with their flow.
-    Unregistrations = "unregistrations",
-    /// Calls arrived.
-    CallsArrived = "calls_arrived",
-    /// Calls answered by a person.
-    CallsAnswered = "calls_answered",
-    /// Calls whose caller hung up while waiting.
-    CallsAbandoned = "calls_abandoned",
-    /// Calls that ended with a promised callback.
-    CallsPromised = "calls_promised",
-    /// Calls refused by a limit: trunk, worker or queue.
-    CallsLimited = "calls_limited",
-    /// Agents offered a call.
-    Offers = "offers",
-    /// Offers that rang to their end.
-    OffersUnanswered = "offers_unanswered",
-    /// Offers refused, busy, or to phones that were not there.
-    OffersFailed = "offers_failed",
 }
 
 /// One word for each [`Counter`].

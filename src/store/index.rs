@@ -345,7 +345,7 @@ mod tests {
     fn naive(all: &BTreeMap<i64, Client>, number: &Number) -> Vec<i64> {
         let mut having: Vec<&Client> =
             all.values().filter(|c| c.numbers.contains(number)).collect();
-        having.sort_by(|a, b| b.last_order.cmp(&a.last_order));
+        having.sort_by_key(|c| std::cmp::Reverse(c.last_order));
         having.sort_by_key(|c| c.manager.is_none());
         having.iter().map(|c| c.id.0).collect()
     }

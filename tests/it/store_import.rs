@@ -144,6 +144,21 @@ fn a_second_import_updates_by_key_and_touches_only_its_columns() {
 }
 
 #[test]
+fn a_file_says_of_which_day_its_balances_are() {
+    let scene = Scene::new();
+    for balance in ["10", "20"] {
+        let text = format!(
+            "code;name;type;numbers;balance;as of\nA1;Anna;key;030 23125-001;{balance};today-2\n"
+        );
+        scene.import(ImportKind::Clients, text).expect("imported");
+        let mut watched = scene.follower();
+        watched.poll(scene.now);
+        let anna = watched.index.lookup(&e164("+493023125001")).client.expect("Anna");
+        assert_eq!(anna.as_of.to_string(), "2026-02-28T00:00:00Z", "balance {balance}");
+    }
+}
+
+#[test]
 fn cp1251_is_read_and_noted_and_other_tables_are_refused() {
     let scene = Scene::new();
     let text = "Название;Тип клиента;Телефон\nООО Ромашка и партнёры;retail;+44 20 7946 0001\n\

@@ -196,6 +196,7 @@ impl Table for ClientRows {
                 let values = row.values.iter().cloned().chain([Value::Integer(id)]);
                 let values = rusqlite::params_from_iter(values);
                 let changed = tx.prepare_cached(&self.update)?.execute(values)?;
+                self.keep_as_of(row, tx, id)?;
                 (id, if changed > 0 { Written::Changed } else { Written::Nothing })
             }
             None => {
@@ -222,6 +223,16 @@ impl Table for ClientRows {
 }
 
 impl ClientRows {
+    /// The trigger for programs that know no `as_of` takes one that stays the same for forgotten.
+    fn keep_as_of(&self, row: &ClientRow, tx: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+        let place = self.columns.iter().position(|name| *name == "as_of");
+        if let Some(as_of) = place.map(|place| &row.values[place]) {
+            let text = "UPDATE clients SET as_of = ?2 WHERE id = ?1 AND as_of IS NOT ?2";
+            tx.prepare_cached(text)?.execute((id, as_of))?;
+        }
+        Ok(())
+    }
+
     fn note_shared(
         &mut self,
         line: u64,

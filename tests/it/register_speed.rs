@@ -3,7 +3,7 @@
 // Files have an age and work takes time: this is about the shell.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use telefonist::store::journal::{State as Holds, restore};
 use telefonist::store::register::CallFilter;
@@ -13,12 +13,18 @@ use crate::register_scenario::*;
 /// Debug builds take thirty times as long for each.
 const CALLS: u32 = if cfg!(debug_assertions) { 300 } else { 10_000 };
 
+/// CPU time of this thread, nanoseconds: what others do on the machine must not count.
+fn cpu_ns() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+}
+
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
+    let (wall, cpu) = (Instant::now(), cpu_ns());
     let done = work();
-    let took: Duration = begin.elapsed();
-    let each = took.as_secs_f64() * 1e6 / f64::from(CALLS);
-    println!("{what}: {each:.1} µs per call of 10 events ({took:.0?} for {CALLS})");
+    let each = |ns: f64| ns / 1e3 / f64::from(CALLS);
+    let (wall, cpu) = (each(wall.elapsed().as_nanos() as f64), each((cpu_ns() - cpu) as f64));
+    println!("{what}: {cpu:.1} µs of CPU per call of 10 events ({wall:.1} µs by the clock)");
     done
 }
 
@@ -36,7 +42,7 @@ fn thousands_of_calls_are_written_restored_and_projected() {
     assert!(restored.state.calls.is_empty() && restored.lines >= u64::from(CALLS) * 10);
     let mut projector = state.projector();
     let progress = timed("projected in batches", || projector.catch_up().expect("projected"));
-    assert!(progress.events > u64::from(CALLS) * 10);
+    assert!(progress.lines > u64::from(CALLS) * 10 && progress.events > u64::from(CALLS) * 8);
     let register = state.project();
     let rows = timed("listed", || {
         let filter = CallFilter { limit: Some(CALLS), ..CallFilter::default() };

@@ -81,6 +81,11 @@ impl<'a> Head<'a> {
         self.event == "checkpoint"
     }
 
+    /// It tells a restart what holds, and the register nothing: dialogs and bindings.
+    pub fn is_state_only(&self) -> bool {
+        matches!(self.event.as_ref(), "dialog" | "bound" | "unbound")
+    }
+
     /// The whole event. Not through `Event` itself, whose flattened form reads twice as slowly.
     pub fn content(&self, json: &[u8]) -> Content {
         match serde_json::from_slice(json) {

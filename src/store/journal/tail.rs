@@ -36,6 +36,8 @@ pub struct Line {
     pub json: String,
     /// It belongs to a checkpoint (or is its marker): it says again what other lines said before.
     pub repeated: bool,
+    /// It tells a restart what holds, and the register nothing.
+    pub state_only: bool,
 }
 
 impl Line {
@@ -105,6 +107,7 @@ impl Tail {
             at: head.as_ref().map(|head| head.at),
             json: head.as_ref().and(json).unwrap_or_default().to_owned(),
             repeated: self.position.repeats > 0,
+            state_only: head.as_ref().is_some_and(Head::is_state_only),
         };
         self.used += len + 1;
         self.position.offset = line.end;

@@ -30,7 +30,7 @@ const LINES_MAX: u64 = 20_000;
 pub struct Progress {
     /// Lines read.
     pub lines: u64,
-    /// Of them: events written to the register, repetitions included.
+    /// Of them: events taken into the register, repetitions included; not dialogs and bindings.
     pub events: u64,
     /// Of them: damaged ones, noted in the register.
     pub damaged: u64,
@@ -149,9 +149,10 @@ impl Projector {
             while progress.lines < lines_max
                 && let Some(line) = tail.next_line().map_err(read)?
             {
-                let content = line.content();
-                progress.count(&content);
-                take(&tx, segment, &line, &content).map_err(sql)?;
+                progress.lines += 1;
+                if !line.state_only {
+                    progress.take(&tx, segment, &line).map_err(sql)?;
+                }
             }
             if tail.position() != from {
                 keep_position(&tx, segment, tail.position()).map_err(sql)?;
@@ -167,28 +168,29 @@ impl Projector {
 }
 
 impl Progress {
-    fn count(&mut self, content: &Content) {
-        self.lines += 1;
-        match content {
-            Content::Event(_) => self.events += 1,
-            Content::Damaged => self.damaged += 1,
-            Content::Unknown => self.unknown += 1,
-        }
+    fn take(&mut self, db: &Connection, segment: Segment, line: &Line) -> rusqlite::Result<()> {
+        let why = match line.content() {
+            Content::Event(event) => {
+                self.events += 1;
+                return apply(db, &event, segment.run, line.repeated);
+            }
+            Content::Damaged => {
+                self.damaged += 1;
+                "damaged"
+            }
+            Content::Unknown => {
+                self.unknown += 1;
+                "unknown event"
+            }
+        };
+        let offset = line.offset;
+        tracing::warn!(%segment, offset, why, "register: a line of the journal is lost");
+        db.execute(
+            "INSERT OR IGNORE INTO damage (segment, offset, bytes, why) VALUES (?1, ?2, ?3, ?4)",
+            params![segment.to_string(), offset as i64, (line.end - offset) as i64, why],
+        )
+        .map(drop)
     }
-}
-
-fn take(db: &Connection, segment: Segment, line: &Line, content: &Content) -> rusqlite::Result<()> {
-    let why = match content {
-        Content::Event(event) => return apply(db, event, segment.run, line.repeated),
-        Content::Damaged => "damaged",
-        Content::Unknown => "unknown event",
-    };
-    tracing::warn!(%segment, offset = line.offset, why, "register: a line of the journal is lost");
-    db.execute(
-        "INSERT OR IGNORE INTO damage (segment, offset, bytes, why) VALUES (?1, ?2, ?3, ?4)",
-        params![segment.to_string(), line.offset as i64, (line.end - line.offset) as i64, why],
-    )
-    .map(drop)
 }
 
 /// The segment at `from`, or nothing if it has no more than that.

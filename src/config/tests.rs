@@ -42,7 +42,7 @@ fn the_shipped_file_compiles_and_documents_every_key() {
             l.trim_start_matches(['#', ' ']).split_once('=').is_some_and(|(k, _)| k.trim() == name)
         });
         let Some(line) = line else { panic!("{} is not in the shipped file", key.path) };
-        assert!(key.default != "" || !line.starts_with('#'), "{} must be given", key.path);
+        assert!(!key.default.is_empty() || !line.starts_with('#'), "{} must be given", key.path);
     }
 }
 

@@ -33,7 +33,7 @@ pub use bind::BindError;
 use crate::config::NetSettings;
 use crate::domain::{Flow, Listener, ShardId, Transport};
 use crate::switch::Input;
-use crate::telemetry::one;
+use crate::telemetry::{RateLimit, one};
 use connections::Connections;
 
 /// All sockets of the server.
@@ -48,6 +48,7 @@ struct Wire {
     connections: Connections,
     settings: NetSettings,
     runtime: Handle,
+    rare: RateLimit,
 }
 
 /// A listener as it stands.
@@ -66,7 +67,8 @@ impl Net {
     pub fn new(dispatch: Dispatch, settings: NetSettings, runtime: Handle) -> Self {
         let bound = ArcSwap::from_pointee(Vec::new());
         let connections = Connections::new(settings);
-        Self { wire: Arc::new(Wire { dispatch, bound, connections, settings, runtime }) }
+        let rare = RateLimit::new(std::time::Duration::from_secs(60));
+        Self { wire: Arc::new(Wire { dispatch, bound, connections, settings, runtime, rare }) }
     }
 
     /// Binds `wanted` and begins to receive. An `optional` address that the host does not have is

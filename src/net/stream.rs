@@ -40,7 +40,9 @@ pub(super) async fn accept(wire: Arc<Wire>, listener: u16, socket: TcpListener) 
         let (stream, remote) = match socket.accept().await {
             Ok(taken) => taken,
             Err(error) => {
-                tracing::warn!(listener, %error, "a connection could not be taken");
+                if let Some(held_back) = wire.rare.pass("accept") {
+                    tracing::warn!(listener, %error, held_back, "a connection could not be taken");
+                }
                 let _ = timeout(ACCEPT_REST, std::future::pending::<()>()).await;
                 continue;
             }

@@ -17,7 +17,7 @@ use crate::domain::{
     CallKey, Directory, DirectoryRows, Flow, Number, NumberFormat, PersonId, Settings, ShardId,
 };
 use crate::net::Net;
-use crate::policy::Policy;
+use crate::policy::{IndexState, Policy};
 use crate::store::ClientIndex;
 use crate::store::journal::{Health, Writer};
 use crate::switch::{
@@ -219,6 +219,16 @@ impl Hub {
         Command::Explain { from, to, at, trunk, found }
     }
 
+    /// Seconds since the client database was read, while the index does not follow it; else 0.
+    fn index_age_s(&self) -> i64 {
+        let now = self.clock.wall();
+        let index = self.index.status(now);
+        match index.state {
+            IndexState::Fresh => 0,
+            _ => index.last_read.map_or(-1, |at| now.duration_since(at).as_secs()),
+        }
+    }
+
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> {
         (0..self.inboxes.len()).map(|n| ShardId(n as u8))
     }
@@ -289,6 +299,9 @@ impl Outside for Hub {
             );
         }
         lock(&self.pulse).insert(from, (Instant::now(), health));
+        if from == ShardId(0) {
+            self.metrics.index_age_seconds.set(self.index_age_s());
+        }
     }
 
     fn panicked(&self, from: ShardId) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Server, hub::Hub};
-use crate::policy::{IndexState, Problem};
+use crate::policy::Problem;
 use crate::switch::{Command, Refusal};
 use crate::telemetry::Probe;
 
@@ -69,12 +69,6 @@ fn trunks(workers: &[Value]) -> Vec<Value> {
 impl Probe for Hub {
     fn health(&self) -> Result<(), String> {
         let now = self.clock.wall();
-        let index = self.index.status(now);
-        let age = match index.state {
-            IndexState::Fresh => 0,
-            _ => index.last_read.map_or(i64::MAX, |at| now.duration_since(at).as_secs()),
-        };
-        self.metrics.index_age_seconds.set(age);
         match self.silent_workers()[..] {
             [] => Ok(()),
             ref silent => Err(format!("workers {silent:?} stand still")),

@@ -1,5 +1,6 @@
 //! What is counted, and its Prometheus text. No label ever names a call, a number or a person.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -15,7 +16,7 @@ use crate::switch::{Event, What};
 /// One word that tells apart what is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Kind {
-    kind: String,
+    kind: Cow<'static, str>,
 }
 
 /// A worker.
@@ -57,7 +58,7 @@ pub struct Metrics {
     pub promises_untold: Counter,
     /// Journal lines that wait for the disk, by worker.
     pub journal_backlog: Family<WorkerLabel, Gauge>,
-    /// Age of the client index, seconds; 0 while it follows.
+    /// Age of the client index, seconds; 0 while it follows, -1 before the first reading.
     pub index_age_seconds: Gauge,
     /// Reloads: `done`, `refused`.
     pub reloads: Family<Kind, Counter>,
@@ -130,9 +131,9 @@ impl Metrics {
     pub fn count(&self, events: &[Event]) {
         for event in events {
             match &event.what {
-                What::CallArrived { direction, .. } => one(&self.calls, &word(direction)),
-                What::CallEnded { outcome, .. } => one(&self.calls_ended, &word(outcome)),
-                What::OfferEnded { result, .. } => one(&self.offers, &word(result)),
+                What::CallArrived { direction, .. } => one(&self.calls, word(direction)),
+                What::CallEnded { outcome, .. } => one(&self.calls_ended, word(outcome)),
+                What::OfferEnded { result, .. } => one(&self.offers, word(result)),
                 What::Promised { .. } => {
                     self.promises.inc();
                 }
@@ -182,8 +183,8 @@ impl fmt::Debug for Metrics {
 }
 
 /// One more of `kind`.
-pub fn one(family: &Family<Kind, Counter>, kind: &str) {
-    family.get_or_create(&Kind { kind: kind.to_string() }).inc();
+pub fn one(family: &Family<Kind, Counter>, kind: impl Into<Cow<'static, str>>) {
+    family.get_or_create(&Kind { kind: kind.into() }).inc();
 }
 
 /// The word that the journal uses.

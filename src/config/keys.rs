@@ -114,11 +114,11 @@ pub const KEYS: &[Key] = &[
         "an answered call waits so long for its phone to register again",
     ),
     key("timers.drain_max", "\"30s\"", "SIGTERM waits so long for waiting callers"),
-    key("timers.t1", "\"500ms\"", "RFC 3261 T1"),
-    key("timers.t2", "\"4s\"", "RFC 3261 T2"),
-    key("timers.t4", "\"5s\"", "RFC 3261 T4"),
+    start("timers.t1", "\"500ms\"", "RFC 3261 T1"),
+    start("timers.t2", "\"4s\"", "RFC 3261 T2"),
+    start("timers.t4", "\"5s\"", "RFC 3261 T4"),
     key("limits.calls_max", "10000", "calls at once of one worker, 1 to 1000000"),
-    key(
+    start(
         "limits.queue_len_max",
         "200",
         "callers in one queue, 1 to 65000; the next gets queue_full_status",

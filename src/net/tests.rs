@@ -272,7 +272,8 @@ fn a_connection_that_cannot_be_opened_comes_back_as_a_failed_send() {
 fn a_taken_port_is_named_with_its_setting() {
     let stage = Stage::new();
     let taken = Listener { bind: stage.address(Transport::Udp), ..listener(Transport::Udp) };
-    let error = stage.net.open(std::slice::from_ref(&taken), &[true]).expect_err("taken").to_string();
+    let error =
+        stage.net.open(std::slice::from_ref(&taken), &[true]).expect_err("taken").to_string();
     assert!(error.contains(&format!("UDP {}", taken.bind)), "{error}");
     assert!(error.contains("listen[].bind") && error.contains("ss -lunp"), "{error}");
 }

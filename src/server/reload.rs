@@ -124,6 +124,14 @@ impl Server {
         if self.started_with.directory_limits != compiled.config.directory_limits {
             names.push("limits.agents_max, limits.groups_max");
         }
+        let (old, new) = (&self.started_with.settings, &compiled.config.settings);
+        if old.limits.queue_len_max != new.limits.queue_len_max {
+            names.push("limits.queue_len_max");
+        }
+        let sip = |t: &crate::domain::Timers| (t.t1, t.t2, t.t4);
+        if sip(&old.timers) != sip(&new.timers) {
+            names.push("timers.t1, timers.t2, timers.t4");
+        }
         names.into_iter().map(str::to_string).collect()
     }
 }

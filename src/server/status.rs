@@ -68,7 +68,6 @@ fn trunks(workers: &[Value]) -> Vec<Value> {
 
 impl Probe for Hub {
     fn health(&self) -> Result<(), String> {
-        let now = self.clock.wall();
         match self.silent_workers()[..] {
             [] => Ok(()),
             ref silent => Err(format!("workers {silent:?} stand still")),

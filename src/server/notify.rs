@@ -156,3 +156,129 @@ fn in_words(promise: &Promise) -> String {
         promise.why, promise.at, promise.call
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::JoinHandle;
+
+    use super::*;
+    use crate::domain::{CallKey, Number, ShardId};
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn promise(owner: Option<&str>) -> Promise {
+        Promise {
+            call: CallKey::new(1, ShardId(0), 1),
+            number: Number::from_e164("+493023125001"),
+            client: None,
+            owner: owner.map(PersonId::new),
+            why: "nobody answered".into(),
+            at: "2026-03-02T09:00:00Z".parse().expect("a literal"),
+        }
+    }
+
+    fn notifier(metrics: &Arc<Metrics>) -> Notifier {
+        let email = |p: &PersonId| (p.as_str() == "anna").then(|| "anna@example.org".into());
+        Notifier::begin(metrics.clone(), Box::new(email)).expect("a thread")
+    }
+
+    /// Lets `talk` speak with whoever connects first, and gives what it heard.
+    fn server(
+        talk: impl FnOnce(BufReader<TcpStream>, TcpStream) -> String + Send + 'static,
+    ) -> (u16, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let thread = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("a connection");
+            stream.set_read_timeout(Some(LONG)).expect("a time");
+            let writing = stream.try_clone().expect("a clone");
+            talk(BufReader::new(stream), writing)
+        });
+        (port, thread)
+    }
+
+    fn line(reading: &mut BufReader<TcpStream>) -> String {
+        let mut line = String::new();
+        reading.read_line(&mut line).expect("a line");
+        line.trim_end().to_string()
+    }
+
+    #[test]
+    fn a_webhook_gets_the_promise_as_json() {
+        let (port, heard) = server(|mut reading, mut writing| {
+            let mut length = 0;
+            loop {
+                let line = line(&mut reading).to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a number");
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reading.read_exact(&mut body).expect("a body");
+            writing.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("written");
+            String::from_utf8(body).expect("UTF-8")
+        });
+        let metrics = Arc::new(Metrics::new());
+        let way = CallbackNotify::Webhook(format!("http://127.0.0.1:{port}/callbacks").into());
+        assert_eq!(notifier(&metrics).take(promise(Some("anna")), &way), None);
+        let body: serde_json::Value =
+            serde_json::from_str(&heard.join().expect("heard")).expect("JSON");
+        assert_eq!(body["event"], "callback_promised");
+        assert_eq!(body["promise"]["number"], "+493023125001");
+        assert_eq!(body["promise"]["owner"], "anna");
+    }
+
+    #[test]
+    fn a_mail_goes_to_the_owner_s_address() {
+        let (port, heard) = server(|mut reading, mut writing| {
+            let mut say = |text: &str| write!(writing, "{text}\r\n").expect("written");
+            say("220 here");
+            let mut all = String::new();
+            let mut in_data = false;
+            loop {
+                let line = line(&mut reading);
+                all.push_str(&format!("{line}\n"));
+                match line.split(' ').next().unwrap_or_default() {
+                    "." => {
+                        say("250 taken");
+                        return all;
+                    }
+                    _ if in_data => {}
+                    "DATA" => {
+                        in_data = true;
+                        say("354 go on");
+                    }
+                    _ => say("250 ok"),
+                }
+            }
+        });
+        let metrics = Arc::new(Metrics::new());
+        let way = CallbackNotify::Email {
+            smtp: format!("smtp://127.0.0.1:{port}").into(),
+            from: "telefonist@example.org".into(),
+            fallback: None,
+        };
+        assert_eq!(notifier(&metrics).take(promise(Some("anna")), &way), None);
+        let all = heard.join().expect("heard");
+        assert!(all.contains("RCPT TO:<anna@example.org>"), "{all}");
+        assert!(all.contains("Please call back +493023125001"), "{all}");
+    }
+
+    #[test]
+    fn a_message_is_for_a_worker_to_send_and_needs_an_owner() {
+        let metrics = Arc::new(Metrics::new());
+        let notifier = notifier(&metrics);
+        let told = notifier.take(promise(Some("anna")), &CallbackNotify::Message);
+        let (to, text) = told.expect("to be sent");
+        assert_eq!(to, PersonId::new("anna"));
+        assert!(text.contains("+493023125001") && text.contains("nobody answered"), "{text}");
+        assert_eq!(notifier.take(promise(None), &CallbackNotify::Message), None);
+        assert!(metrics.text().contains("telefonist_promises_untold_total 1"));
+        assert_eq!(notifier.take(promise(Some("anna")), &CallbackNotify::Off), None);
+    }
+}

@@ -6,6 +6,8 @@ pub mod admin;
 pub mod call;
 #[cfg(feature = "shell")]
 pub mod config;
+#[cfg(feature = "shell")]
+pub mod demo;
 pub mod dialog;
 pub mod domain;
 pub mod meters;

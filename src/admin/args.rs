@@ -33,6 +33,8 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Run the server until SIGTERM or SIGINT
     Serve,
+    /// Start the server with a sample company, play calls from simulated phones, and serve on
+    Demo(DemoArgs),
     /// Compile the configuration and list every problem with file, line, column and a hint
     Check {
         /// The configuration's folder [default: as --config]
@@ -340,4 +342,24 @@ pub(super) enum PeopleAction {
         #[arg(long, value_name = "USER", conflicts_with = "person")]
         trunk: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// End after the calls; exit code 1 if one went elsewhere than the policy says
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Order of the scenes, and who calls
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Where its data go [default: a temporary folder, taken away in the end]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// The policy's times are divided by this
+    #[arg(long, value_name = "N", default_value_t = crate::demo::SPEED,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::demo::SPEED_MAX)))]
+    pub(super) speed: u32,
+    /// Play this policy.toml instead of the shipped one (what is expected stays as it is)
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
 }

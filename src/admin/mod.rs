@@ -21,6 +21,7 @@ mod imports;
 mod live;
 mod output;
 mod people;
+mod rehearse;
 mod serve;
 mod tar;
 
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<Printed, Failure> {
     match command {
         Command::Serve => serve::serve(context),
+        Command::Demo(args) => rehearse::demo(context, args),
         Command::Check { folder } => check::check(context, folder),
         Command::Explain(args) => explain::explain(context, &args),
         Command::Reload => live::reload(context),

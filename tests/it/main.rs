@@ -9,6 +9,8 @@ mod cli_files;
 mod cli_scene;
 #[cfg(feature = "shell")]
 mod cli_serve;
+#[cfg(feature = "shell")]
+mod demo;
 mod policy_cases;
 mod policy_names;
 #[cfg(feature = "shell")]

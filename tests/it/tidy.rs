@@ -54,7 +54,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("net", &["worker", "config", "telemetry", "domain", "sip", "switch"]),
     ("server", SHELL),
     ("admin", &["server", "demo", "config", "store", "telemetry", "domain", "policy", "switch"]),
-    ("demo", &["server", "worker", "config", "store", "telemetry", "net", "domain", "sip"]),
+    ("demo", &["server", "store", "switch", "domain", "sip"]),
     ("lib.rs", &[]),
 ];
 

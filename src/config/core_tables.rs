@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::reader::{Document, Problems, Section, Value};
 use super::{convert, trunks};
 use crate::domain::{
-    DirectoryLimits, Limits, LockAfter, NumberFormat, StarCodes, Timers, Trunk, TrunkId,
+    DigestHash, DirectoryLimits, Limits, LockAfter, NumberFormat, StarCodes, Timers, Trunk, TrunkId,
 };
 use crate::policy::did_you_mean;
 
@@ -17,6 +17,7 @@ use crate::policy::did_you_mean;
 pub(super) struct Server {
     pub(super) domains: Option<Vec<Arc<str>>>,
     pub(super) realm: Option<Arc<str>>,
+    pub(super) digests: Option<Vec<DigestHash>>,
     pub(super) numbers: Option<NumberFormat>,
     pub(super) outbound_trunk: Option<TrunkId>,
     pub(super) state: Option<PathBuf>,
@@ -34,6 +35,9 @@ pub(super) struct Rest {
     pub(super) directory_limits: DirectoryLimits,
 }
 
+/// RFC 8760 §2.2's names, as people write them.
+const DIGESTS: &[(&str, DigestHash)] = &[("sha-256", DigestHash::Sha256), ("md5", DigestHash::Md5)];
+
 pub(super) fn server(document: &mut Document<'_, '_>) -> Server {
     let section = document.section("server");
     let domains = section.required("domains", convert::list(convert::host));
@@ -42,10 +46,16 @@ pub(super) fn server(document: &mut Document<'_, '_>) -> Server {
         section.error("domains", "our people need at least one domain".to_string(), hint);
     }
     let realm = section.optional("realm", realm);
+    let digests = section.value("digest", convert::list(convert::word(DIGESTS)));
+    if digests.is_empty() || digests.len() > DIGESTS.len() {
+        let hint = Some("digest = [\"sha-256\", \"md5\"]");
+        section.error("digest", "each at most once, and at least one".to_string(), hint);
+    }
     let country = section.required("country", trunks::country);
     let outside_line = section.optional("outside_line", trunks::digits);
     let server = Server {
         realm: realm.or_else(|| domains.as_ref().and_then(|d| d.first().cloned())),
+        digests: Some(digests),
         numbers: country.map(|c| NumberFormat::new(&c, outside_line.as_deref(), false)),
         outbound_trunk: section.optional("outbound_trunk", convert::text).map(|t| TrunkId::new(&t)),
         state: section.optional("state", convert::text).map(|t| PathBuf::from(t.as_ref())),

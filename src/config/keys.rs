@@ -33,6 +33,11 @@ const fn start(path: &'static str, default: &'static str, doc: &'static str) -> 
 pub const KEYS: &[Key] = &[
     key("server.domains", "", "host parts of our people's addresses; a host name or address each"),
     key("server.realm", ABSENT, "digest realm; the first domain unless set. Passwords hang on it"),
+    key(
+        "server.digest",
+        "[\"sha-256\", \"md5\"]",
+        "what phones are challenged with, in this order; `[\"md5\"]` for phones that know nothing else",
+    ),
     key("server.country", "", "ISO 3166 country whose national numbers people dial and files hold"),
     key("server.outside_line", ABSENT, "digits that our people dial before an outside number"),
     key("server.outbound_trunk", ABSENT, "the trunk that takes our people's outside calls"),

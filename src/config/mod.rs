@@ -101,6 +101,7 @@ fn compile(text: &str, problems: &reader::Problems) -> Option<Config> {
     let settings = Settings {
         domains: server.domains?,
         realm: server.realm?,
+        digests: server.digests?,
         numbers: server.numbers?,
         listeners: listeners.iter().map(|l| l.listener.clone()).collect(),
         trunks,

@@ -35,6 +35,15 @@ pub struct TrunkAddress {
     pub port: Option<u16>,
 }
 
+/// A hash function of digest authentication (RFC 8760).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestHash {
+    /// The stronger.
+    Sha256,
+    /// What every phone knows.
+    Md5,
+}
+
 /// What a password is kept as: never the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -191,6 +200,8 @@ pub struct Settings {
     pub domains: Vec<Arc<str>>,
     /// Digest realm.
     pub realm: Arc<str>,
+    /// What is offered in a challenge, in this order; nothing else is taken.
+    pub digests: Vec<DigestHash>,
     /// Numbers without a country code that our people dial, and that the company's files hold.
     pub numbers: NumberFormat,
     /// What is listened on; `Flow::listener` is an index into it.
@@ -279,6 +290,7 @@ pub(crate) mod tests {
         Settings {
             domains: vec![Arc::from("example.org")],
             realm: Arc::from("example.org"),
+            digests: vec![DigestHash::Sha256, DigestHash::Md5],
             numbers: NumberFormat::of("DE"),
             listeners: Vec::new(),
             trunks: Vec::new(),

@@ -24,7 +24,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use super::nonce::Mint;
-use crate::domain::{Credentials, Moment};
+use crate::domain::{Credentials, DigestHash, Moment};
 use crate::sip::digest::{Algorithm, Authorization, Challenge, Qop};
 use crate::sip::{Builder, Header, Message};
 
@@ -62,6 +62,7 @@ pub struct Authenticator {
     mint: Mint,
     ids: ChaCha20Rng,
     realm: Arc<str>,
+    offered: Vec<Algorithm>,
     /// What an unknown user is checked against; nobody knows a password for it.
     nobody: Credentials,
 }
@@ -78,16 +79,22 @@ impl Authenticator {
             mint: Mint::new(key, NONCE_LIFETIME),
             ids,
             realm: Arc::from(realm),
+            offered: vec![Algorithm::Sha256, Algorithm::Md5],
             nobody: Credentials { user: Arc::from(""), ha1_md5, ha1_sha256 },
         }
     }
 
-    /// After a reload.
-    pub fn set_realm(&mut self, realm: &str) {
+    /// At the start and after a reload: the realm, and what is offered, in this order.
+    pub fn configure(&mut self, realm: &str, offered: &[DigestHash]) {
         self.realm = Arc::from(realm);
+        let algorithm = |hash: &DigestHash| match hash {
+            DigestHash::Sha256 => Algorithm::Sha256,
+            DigestHash::Md5 => Algorithm::Md5,
+        };
+        self.offered = offered.iter().map(algorithm).collect();
     }
 
-    /// 407 (`proxy`) or 401 with a challenge for each algorithm, the stronger first (RFC 8760 §2.3).
+    /// 407 (`proxy`) or 401 with a challenge for each algorithm offered, the preferred first (RFC 8760 §2.3).
     pub fn challenge(
         &mut self,
         now: Moment,
@@ -102,7 +109,7 @@ impl Authenticator {
         };
         let nonce = self.mint.mint(now, self.ids.next_u64());
         let reply = Builder::reply(request, status, Some(tag));
-        [Algorithm::Sha256, Algorithm::Md5].into_iter().fold(reply, |reply, algorithm| {
+        self.offered.iter().fold(reply, |reply, &algorithm| {
             let challenge = Challenge {
                 realm: (&*self.realm).into(),
                 nonce: (&*nonce).into(),
@@ -128,7 +135,8 @@ impl Authenticator {
         let header = if proxy { Header::ProxyAuthorization } else { Header::Authorization };
         let lines = request.lines(header).take(LINES_MAX);
         let ours = |line| Authorization::parse(line).filter(|a| a.realm == *self.realm);
-        let answer = lines.filter_map(ours).find_map(|a| a.algorithm.map(|with| (a, with)));
+        let mut answers = lines.filter_map(ours).filter_map(|a| a.algorithm.map(|with| (a, with)));
+        let answer = answers.find(|(_, with)| self.offered.contains(with));
         let Some((answer, algorithm)) = answer else { return Verdict::Challenge { stale: false } };
         let known = lookup(&answer.username);
         let credentials = known.as_ref().unwrap_or(&self.nobody);

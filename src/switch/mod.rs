@@ -108,7 +108,8 @@ impl Switch {
     /// With nobody registered and no calls; `restore` what the journal knows before the first input.
     pub fn new(now: Moment, setup: Setup) -> Self {
         let seeds = core::seeds(setup.seed);
-        let auth = Authenticator::new(&setup.settings.realm, &setup.nonce_key, seeds.nonces);
+        let mut auth = Authenticator::new(&setup.settings.realm, &setup.nonce_key, seeds.nonces);
+        auth.configure(&setup.settings.realm, &setup.settings.digests);
         let calls = Calls::new(setup.started);
         let proxy = Proxy::new(
             setup.settings.clone(),
@@ -157,7 +158,8 @@ impl Switch {
             Input::Policy(policy) => self.core.policy = policy,
             Input::Settings(settings) => {
                 self.core.settings_changed(settings);
-                self.auth.set_realm(&self.core.settings.realm);
+                let settings = &self.core.settings;
+                self.auth.configure(&settings.realm, &settings.digests);
                 self.proxy.set_settings(self.core.settings.clone());
                 self.proxy.set_limits(core::proxy_limits(&self.core.settings));
                 self.trunks.settings_changed(now, &self.core);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::{Credentials, Moment};
+use crate::domain::{Credentials, DigestHash, Moment};
 use crate::registrar::{Authenticator, NONCE_LIFETIME, NonceWindow, Verdict};
 use crate::sip::digest::{Algorithm, Asked, Challenge, Login, ha1};
 
@@ -211,4 +211,16 @@ fn many_lines_of_credentials_are_not_all_looked_at() {
     let mut lines = format!("Authorization: {other}\r\n").repeat(8);
     lines += &format!("Authorization: {}\r\n", answer(&challenge, "anna", "secret", 1));
     assert_eq!(gate.check(&lines, false), Verdict::Challenge { stale: false });
+}
+
+#[test]
+fn only_what_is_offered_is_taken_and_in_the_order_of_the_settings() {
+    let mut gate = Gate::new();
+    gate.authenticator.configure(REALM, &[DigestHash::Md5, DigestHash::Sha256]);
+    let both = gate.challenges(false, false);
+    assert!(both[0].contains("algorithm=MD5") && both[1].contains("SHA-256"), "{both:?}");
+    gate.authenticator.configure(REALM, &[DigestHash::Sha256]);
+    assert_eq!(gate.challenges(false, false).len(), 1);
+    let refused = gate.answer(&both[0], "anna", "secret", 1);
+    assert_eq!(refused, Verdict::Challenge { stale: false }, "MD5 is not offered any more");
 }

@@ -133,6 +133,7 @@ fn settings() -> Settings {
             resume: "*14".into(),
             wrap_up_end: "*15".into(),
         },
+        digests: vec![DigestHash::Sha256, DigestHash::Md5],
         login_on_register: true,
         limits: Limits {
             calls_max: 100,

@@ -122,6 +122,8 @@ const IMPURE: [&str; 12] = [
 struct Source {
     path: PathBuf,
     text: String,
+    /// Of unit tests: declared under `#[cfg(test)]`, or below such a module.
+    is_tests: bool,
 }
 
 impl Source {
@@ -137,11 +139,8 @@ impl Source {
 
     /// Lines of code with their numbers: no comments, nothing of the unit tests at the end.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_tests = self.path.file_stem().is_some_and(|s| s == "tests")
-            || self.path.components().any(|c| c.as_os_str() == "tests");
-        let lines =
-            self.text.lines().enumerate().take_while(|(_, l)| !l.starts_with("#[cfg(test)]"));
-        let lines = lines.filter(move |_| !is_tests);
+        let end = if self.is_tests { Some(0) } else { self.text.find("#[cfg(test)]\nmod tests {") };
+        let lines = self.text[..end.unwrap_or(self.text.len())].lines().enumerate();
         let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
         code.map(|(n, line)| (n + 1, line))
     }
@@ -157,7 +156,30 @@ fn sources(folders: &[&str]) -> Vec<Source> {
         collect(&root().join(folder), &mut found);
     }
     assert!(found.len() > 50, "the folders are there");
+    mark_tests(&mut found);
     found
+}
+
+/// Modules that a `#[cfg(… test …)]` stands before are tests with everything below them.
+fn mark_tests(found: &mut [Source]) {
+    let mut tests: Vec<PathBuf> = Vec::new();
+    for source in found.iter() {
+        let folder = match source.path.file_name().and_then(|n| n.to_str()) {
+            Some("mod.rs" | "lib.rs" | "main.rs") => source.path.with_file_name(""),
+            _ => source.path.with_extension(""),
+        };
+        let lines: Vec<&str> = source.text.lines().collect();
+        for pair in lines.windows(2).filter(|p| p[0].starts_with("#[cfg(") && p[0].contains("test"))
+        {
+            if let Some(name) = pair[1].strip_prefix("mod ").and_then(|m| m.strip_suffix(';')) {
+                tests.push(folder.join(name));
+            }
+        }
+    }
+    for source in found.iter_mut() {
+        let bare = source.path.with_extension("");
+        source.is_tests = tests.iter().any(|t| bare.starts_with(t));
+    }
 }
 
 fn collect(folder: &Path, found: &mut Vec<Source>) {
@@ -167,7 +189,7 @@ fn collect(folder: &Path, found: &mut Vec<Source>) {
             collect(&entry, found);
         } else if entry.extension().is_some_and(|e| e == "rs") {
             let text = fs::read_to_string(&entry).expect("UTF-8");
-            found.push(Source { path: entry, text });
+            found.push(Source { path: entry, text, is_tests: false });
         }
     }
 }

@@ -113,6 +113,10 @@ fn settings() -> Settings {
         target: Some(TrunkTarget { transport: Transport::Udp, address: at, host: CARRIER.into() }),
         ..trunk.clone()
     };
+    settings_with(vec![Arc::new(trunk), Arc::new(carrier)])
+}
+
+fn settings_with(trunks: Vec<Arc<Trunk>>) -> Settings {
     let s = Duration::from_secs;
     Settings {
         domains: vec![DOMAIN.into()],
@@ -123,7 +127,7 @@ fn settings() -> Settings {
             bind: addr("192.0.2.1:5060"),
             advertise: "192.0.2.1:5060".into(),
         }],
-        trunks: vec![Arc::new(trunk), Arc::new(carrier)],
+        trunks,
         outbound_trunk: Some("pbx".into()),
         lock_after: LockAfter::Missed(1),
         star_codes: StarCodes {

@@ -57,7 +57,13 @@ fn hash<D: md5::Digest>(parts: &[&[u8]]) -> String {
         }
         hasher.update(part);
     }
-    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    let sum = hasher.finalize();
+    sum.iter().flat_map(|b| [hex_digit(b >> 4), hex_digit(b & 0xf)]).collect()
+}
+
+/// `nibble` is below 16.
+fn hex_digit(nibble: u8) -> char {
+    char::from(b"0123456789abcdef"[usize::from(nibble & 0xf)])
 }
 
 /// What is protected (RFC 7616 §3.3).

@@ -1,6 +1,7 @@
 //! The one adapter to the vocabulary crate `rsip`: reason phrases and methods by its names.
 //!
-//! `rsip` is not on the wire: it never sees a message. `facts` for why stand in the architecture.
+//! It gives names, not messages: its parser loses user parts, IPv6 addresses and branches, so no byte from the
+//! wire passes through it. Its CamelCase names become RFC 3261 §21's phrases here.
 
 use std::sync::LazyLock;
 

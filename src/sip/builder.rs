@@ -11,6 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::header::Header;
+use super::lexer::Line;
 use super::list::{find_outside, is_token_byte, trim};
 use super::message::Message;
 use super::method::Method;
@@ -66,7 +67,7 @@ impl Builder {
     pub fn response_with(status: u16, reason: &str) -> Builder {
         let mut builder = Builder::empty();
         let status = status.clamp(100, 699);
-        builder.start = builder.write(None, format_args!("SIP/2.0 {status} "), reason);
+        builder.start = builder.write(None, &["SIP/2.0 "], format_args!("{status} {reason}"));
         builder
     }
 
@@ -111,10 +112,9 @@ impl Builder {
             if line.id == Some(Header::ContentLength) {
                 continue;
             }
-            let raw = &message.raw()[line.start as usize..line.end as usize];
             let piece = match line.is_tidy {
                 true => Piece { id: line.id, is_own: false, start: line.start, end: line.end },
-                false => builder.write_bytes(line.id, raw),
+                false => builder.write_line(message, line),
             };
             builder.pieces.push(piece);
         }
@@ -124,7 +124,7 @@ impl Builder {
     /// Adds a line at the end. `Content-Length` is not taken: it is computed.
     pub fn header(mut self, header: Header, value: impl Display) -> Self {
         if header != Header::ContentLength {
-            let piece = self.write(Some(header), format_args!("{header}: "), value);
+            let piece = self.write(Some(header), &[header.as_str(), ": "], value);
             self.pieces.push(piece);
         }
         self
@@ -140,7 +140,7 @@ impl Builder {
             return self.header(header, value);
         }
         if !name.is_empty() {
-            let piece = self.write(None, format_args!("{name}: "), value);
+            let piece = self.write(None, &[&name, ": "], value);
             self.pieces.push(piece);
         }
         self
@@ -149,7 +149,7 @@ impl Builder {
     /// Puts a line before all others of that header; if there is none, behind the Via lines.
     pub fn top(mut self, header: Header, value: impl Display) -> Self {
         if header != Header::ContentLength {
-            let piece = self.write(Some(header), format_args!("{header}: "), value);
+            let piece = self.write(Some(header), &[header.as_str(), ": "], value);
             let first = self.pieces.iter().position(|p| p.id == Some(header));
             let via = self.pieces.iter().rposition(|p| p.id == Some(Header::Via));
             let behind_via = via.filter(|_| header != Header::Via).map_or(0, |at| at + 1);
@@ -164,8 +164,7 @@ impl Builder {
             return self;
         }
         for line in message.index_lines().iter().filter(|l| l.id == Some(header)) {
-            let raw = &message.raw()[line.start as usize..line.end as usize];
-            let piece = self.write_bytes(Some(header), raw);
+            let piece = self.write_line(message, line);
             self.pieces.push(piece);
         }
         self
@@ -178,8 +177,7 @@ impl Builder {
         }
         for line in message.index_lines().iter().filter(|l| l.id.is_none()) {
             if message.text(line.name()).eq_ignore_ascii_case(name) {
-                let raw = &message.raw()[line.start as usize..line.end as usize];
-                let piece = self.write_bytes(None, raw);
+                let piece = self.write_line(message, line);
                 self.pieces.push(piece);
             }
         }
@@ -191,7 +189,7 @@ impl Builder {
         if header == Header::ContentLength {
             return self;
         }
-        let piece = self.write(Some(header), format_args!("{header}: "), value);
+        let piece = self.write(Some(header), &[header.as_str(), ": "], value);
         match self.pieces.iter().position(|p| p.id == Some(header)) {
             Some(at) => {
                 self.pieces[at] = piece;
@@ -248,7 +246,7 @@ impl Builder {
                 return self;
             }
         };
-        self.pieces[at] = self.write(Some(header), format_args!("{header}: "), value);
+        self.pieces[at] = self.write(Some(header), &[header.as_str(), ": "], value);
         self
     }
 
@@ -311,15 +309,26 @@ impl Builder {
     }
 
     fn write_request_line(&mut self, method: &Method, uri: &str) {
-        let method: String =
-            method.as_str().bytes().filter(|b| is_token_byte(*b)).map(char::from).collect();
-        let uri: String = uri.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
-        self.start = self.write(None, format_args!("{method} "), format_args!("{uri} SIP/2.0"));
+        let start = self.own.len() as u32;
+        self.own.extend(method.as_str().bytes().filter(|b| is_token_byte(*b)));
+        self.own.put_u8(b' ');
+        match uri.bytes().all(|b| b.is_ascii_graphic()) {
+            true => self.own.put_slice(uri.as_bytes()),
+            false => {
+                let visible = uri.chars().filter(|c| !c.is_whitespace() && !c.is_control());
+                visible.for_each(|c| self.own.put_slice(c.encode_utf8(&mut [0; 4]).as_bytes()));
+            }
+        }
+        self.own.put_slice(b" SIP/2.0\r\n");
+        self.start = Piece { id: None, is_own: true, start, end: self.own.len() as u32 };
     }
 
-    fn write(&mut self, id: Option<Header>, name: impl Display, value: impl Display) -> Piece {
+    fn write(&mut self, id: Option<Header>, name: &[&str], value: impl Display) -> Piece {
         let start = self.own.len() as u32;
-        write!(Clean(&mut self.own), "{name}{value}").expect("BytesMut grows");
+        for part in name {
+            self.own.put_slice(part.as_bytes());
+        }
+        write!(Clean(&mut self.own), "{value}").expect("BytesMut grows");
         self.own.put_slice(b"\r\n");
         Piece { id, is_own: true, start, end: self.own.len() as u32 }
     }
@@ -333,10 +342,15 @@ impl Builder {
         Piece { id: None, is_own: true, start, end: self.own.len() as u32 }
     }
 
-    /// A line as it came, with its line ends; folds become one space, stray returns too.
-    fn write_bytes(&mut self, id: Option<Header>, line: &[u8]) -> Piece {
+    /// A received line; folds become one space, stray returns too.
+    fn write_line(&mut self, message: &Message, line: &Line) -> Piece {
         let start = self.own.len() as u32;
-        for (i, piece) in line.trim_ascii_end().split(|b| *b == b'\n').enumerate() {
+        let raw = &message.raw()[line.start as usize..line.end as usize];
+        if line.is_tidy && !line.is_folded {
+            self.own.put_slice(raw);
+            return Piece { id: line.id, is_own: true, start, end: self.own.len() as u32 };
+        }
+        for (i, piece) in raw.trim_ascii_end().split(|b| *b == b'\n').enumerate() {
             let piece = if i == 0 { piece.trim_ascii_end() } else { piece.trim_ascii() };
             if i > 0 {
                 self.own.put_u8(b' ');
@@ -344,7 +358,7 @@ impl Builder {
             put_clean(&mut self.own, piece, |rest| memchr::memchr(b'\r', rest));
         }
         self.own.put_slice(b"\r\n");
-        Piece { id, is_own: true, start, end: self.own.len() as u32 }
+        Piece { id: line.id, is_own: true, start, end: self.own.len() as u32 }
     }
 }
 

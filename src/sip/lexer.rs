@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::fault::{Fault, ParseError};
 use super::header::Header;
-use super::list::{is_space, is_token};
+use super::list::{is_space, is_token_byte};
 use super::method::Method;
 
 /// The longest message: 64 KiB of head and 64 KiB of body.
@@ -39,8 +39,9 @@ pub(super) struct Line {
     value_at: u32,
     value_len: u32,
     pub id: Option<Header>,
-    /// One physical line or several, ended by CRLF, that can be sent on as it is.
+    /// One physical line or several, each ended by CRLF: can be sent on as it is.
     pub is_tidy: bool,
+    pub is_folded: bool,
     value_is_aside: bool,
 }
 
@@ -73,7 +74,7 @@ pub(super) enum Start {
 }
 
 /// What the lexer found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Index {
     pub start: Start,
     pub lines: SmallVec<[Line; LINES_INLINE]>,
@@ -91,6 +92,28 @@ impl Index {
     pub fn of(bytes: &[u8]) -> Result<Index, ParseError> {
         Lexer::new(bytes)?.run()
     }
+
+    /// The index after line `at` has become `name: value` and a line end, of these lengths, all in the message.
+    pub fn with_line(&self, at: usize, name_len: usize, value_len: usize) -> Index {
+        let mut index = self.clone();
+        let line = &mut index.lines[at];
+        let old_end = line.end;
+        line.name_len = place(name_len);
+        line.value_at = line.start + place(name_len + 2);
+        line.value_len = place(value_len);
+        line.end = line.value_at + line.value_len + 2;
+        (line.is_tidy, line.is_folded, line.value_is_aside) = (true, false, false);
+        let new_end = line.end;
+        let moved = |place: u32| place - old_end + new_end;
+        for line in &mut index.lines[at + 1..] {
+            (line.start, line.end) = (moved(line.start), moved(line.end));
+            if !line.value_is_aside {
+                line.value_at = moved(line.value_at);
+            }
+        }
+        (index.body_at, index.body_end) = (moved(index.body_at), moved(index.body_end));
+        index
+    }
 }
 
 struct Lexer<'a> {
@@ -104,6 +127,23 @@ struct Physical {
     end: usize,
     next: usize,
     has_crlf: bool,
+    /// A carriage return that ends no line.
+    has_stray: bool,
+}
+
+impl Physical {
+    fn is_clean(&self) -> bool {
+        self.has_crlf && !self.has_stray
+    }
+}
+
+/// The front of a header line.
+struct Name {
+    len: usize,
+    /// Behind the colon; `None` if there is none.
+    value_at: Option<usize>,
+    /// A token, and a colon behind it.
+    is_good: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -152,38 +192,35 @@ impl<'a> Lexer<'a> {
 
     /// The line at `start` with its continuations; gives the place of the next one.
     fn header(&mut self, start: usize, first: Physical) -> usize {
-        let (mut end, mut next, mut is_tidy) = (first.end, first.next, first.has_crlf);
-        let mut is_folded = false;
-        let mut has_stray = has_return(&self.bytes[start..end]);
-        while self.bytes.get(next).is_some_and(|b| is_space(*b)) {
-            let Some(more) = physical(self.bytes, next) else { break };
-            has_stray |= has_return(&self.bytes[next..more.end]);
-            (end, next, is_folded) = (more.end, more.next, true);
-            is_tidy &= more.has_crlf;
-        }
         let bytes = self.bytes;
-        let content = &bytes[start..end];
-        let colon = memchr::memchr(b':', &bytes[start..first.end]);
-        let name_end = colon.unwrap_or(first.end - start);
-        let (_, name_len) = trimmed(content, 0, name_end);
-        let id = Header::from_bytes(&content[..name_len]);
-        if colon.is_none() || (id.is_none() && !is_token(&content[..name_len])) {
+        let (mut end, mut next, mut is_tidy) = (first.end, first.next, first.is_clean());
+        let (mut has_stray, mut is_folded) = (first.has_stray, false);
+        while bytes.get(next).is_some_and(|b| is_space(*b)) {
+            let Some(more) = physical(bytes, next) else { break };
+            (end, next, is_folded) = (more.end, more.next, true);
+            is_tidy &= more.is_clean();
+            has_stray |= more.has_stray;
+        }
+        let name = name_of(&bytes[start..first.end]);
+        let id = Header::from_bytes(&bytes[start..start + name.len]);
+        if !name.is_good && (name.value_at.is_none() || id.is_none()) {
             self.blame(Fault::HeaderLine);
         }
-        let value = trimmed(content, colon.map_or(content.len(), |c| c + 1), content.len());
         if has_stray {
-            is_tidy = false;
             self.blame(Fault::StrayReturn);
         }
-        let value = self.span(start + value.0, start + value.1, is_folded);
+        let value_at = name.value_at.map_or(end, |at| start + at);
+        let (value_start, value_end) = trimmed(bytes, value_at, end);
+        let value = self.span(value_start, value_end, is_folded);
         self.index.lines.push(Line {
             start: place(start),
             end: place(next),
-            name_len: place(name_len),
+            name_len: place(name.len),
             value_at: value.at,
             value_len: value.len,
             id,
             is_tidy,
+            is_folded,
             value_is_aside: value.is_aside,
         });
         next
@@ -252,24 +289,37 @@ fn place(at: usize) -> u32 {
 }
 
 fn physical(bytes: &[u8], at: usize) -> Option<Physical> {
-    let rest = bytes.get(at..)?;
-    if rest.is_empty() {
+    let (mut from, mut has_stray) = (at, false);
+    if at >= bytes.len() {
         return None;
     }
-    let Some(feed) = memchr::memchr(b'\n', rest) else {
-        return Some(Physical { end: bytes.len(), next: bytes.len(), has_crlf: false });
-    };
-    let has_crlf = feed > 0 && rest[feed - 1] == b'\r';
-    Some(Physical { end: at + feed - usize::from(has_crlf), next: at + feed + 1, has_crlf })
+    while let Some(found) = memchr::memchr2(b'\r', b'\n', &bytes[from..]) {
+        let found = from + found;
+        let has_crlf = bytes[found] == b'\r' && bytes.get(found + 1) == Some(&b'\n');
+        if has_crlf || bytes[found] == b'\n' {
+            let next = found + 1 + usize::from(has_crlf);
+            return Some(Physical { end: found, next, has_crlf, has_stray });
+        }
+        (from, has_stray) = (found + 1, true);
+    }
+    Some(Physical { end: bytes.len(), next: bytes.len(), has_crlf: false, has_stray })
+}
+
+/// Name, white space, colon (RFC 3261 §7.3.1); what is no token is a name up to the colon all the same.
+fn name_of(line: &[u8]) -> Name {
+    let len = line.iter().position(|b| !is_token_byte(*b)).unwrap_or(line.len());
+    let spaces = line[len..].iter().take_while(|b| is_space(**b)).count();
+    if len > 0 && line.get(len + spaces) == Some(&b':') {
+        return Name { len, value_at: Some(len + spaces + 1), is_good: true };
+    }
+    let colon = memchr::memchr(b':', line);
+    let (_, len) = trimmed(line, 0, colon.unwrap_or(line.len()));
+    Name { len, value_at: colon.map(|c| c + 1), is_good: false }
 }
 
 /// Behind the empty line that ends the head, or the end of the bytes.
 fn head_end(bytes: &[u8], from: usize) -> usize {
     memchr::memmem::find(&bytes[from..], b"\r\n\r\n").map_or(bytes.len(), |at| from + at + 4)
-}
-
-fn has_return(line: &[u8]) -> bool {
-    memchr::memchr(b'\r', line).is_some()
 }
 
 fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {

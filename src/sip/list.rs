@@ -70,7 +70,10 @@ impl FusedIterator for Values<'_> {}
 /// everything behind it.
 pub(super) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
     let bytes = text.as_bytes();
-    memchr::memchr(wanted, bytes)?;
+    let first = memchr::memchr(wanted, bytes)?;
+    if !bytes[..first].iter().any(|b| matches!(b, b'"' | b'<')) {
+        return Some(first);
+    }
     let (mut i, mut in_angle) = (0, false);
     while i < bytes.len() {
         match bytes[i] {

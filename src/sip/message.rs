@@ -18,9 +18,6 @@ use super::method::Method;
 use super::nameaddr::NameAddr;
 use super::via::Via;
 
-/// What `;received=…;rport=…` adds at most, spare bytes only.
-const RECEIVED_BYTES_MAX: usize = 64;
-
 /// A request or a response.
 #[derive(Clone)]
 pub struct Message(Arc<Inner>);
@@ -217,25 +214,23 @@ impl Message {
     /// §18.2.1, RFC 3581 §4). The same message if nothing changes.
     pub fn received_from(&self, source: SocketAddr) -> Message {
         let filled = self.top_via().and_then(|via| via.with_source(source));
-        let line = self.index_lines().iter().find(|l| l.id == Some(Header::Via));
-        let (Some(filled), Some(line)) = (filled, line) else { return self.clone() };
+        let at = self.index_lines().iter().position(|l| l.id == Some(Header::Via));
+        let (Some(mut value), Some(at)) = (filled, at) else { return self.clone() };
+        let line = &self.index_lines()[at];
+        for other in split_values(self.text(line.value())).skip(1) {
+            value.push_str(", ");
+            value.push_str(other);
+        }
+        let name = Header::Via.as_str();
         let raw = &self.0.raw;
-        let others = split_values(self.text(line.value())).skip(1);
-        let mut out = BytesMut::with_capacity(raw.len() + RECEIVED_BYTES_MAX);
+        let mut out = BytesMut::with_capacity(raw.len() + value.len());
         out.put_slice(&raw[..line.start as usize]);
-        out.put_slice(b"Via: ");
-        out.put_slice(filled.as_bytes());
-        for other in others {
-            out.put_slice(b", ");
-            out.put_slice(other.as_bytes());
+        for part in [name, ": ", &value, "\r\n"] {
+            out.put_slice(part.as_bytes());
         }
-        out.put_slice(b"\r\n");
         out.put_slice(&raw[line.end as usize..]);
-        let Ok(mut message) = Message::parse(out.freeze()) else { return self.clone() };
-        if let Some(inner) = Arc::get_mut(&mut message.0) {
-            inner.index.fault = self.fault().or(inner.index.fault);
-        }
-        message
+        let index = self.0.index.with_line(at, name.len(), value.len());
+        Message(Arc::new(Inner { raw: out.freeze(), index }))
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {

@@ -367,8 +367,24 @@ fn escapes_are_whole(text: &str) -> bool {
 }
 
 /// RFC 3261 §25.1 `user` and `password`, and what lies beyond ASCII (phones send it bare).
+const USER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = i >= 0x80 || (i as u8).is_ascii_alphanumeric();
+        i += 1;
+    }
+    let marks = b"-_.!~*'()&=+$,;?/:%#[]{}|^`\\";
+    let mut i = 0;
+    while i < marks.len() {
+        table[marks[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
+
 fn is_user_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_.!~*'()&=+$,;?/:%#[]{}|^`\\".contains(&byte)
+    USER[usize::from(byte)]
 }
 
 /// RFC 3966 `visual-separator`.

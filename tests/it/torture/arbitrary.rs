@@ -97,7 +97,10 @@ fn torment(bytes: Vec<u8>) {
     let Ok(message) = Message::parse(Bytes::from(bytes)) else { return };
     ask(&message);
     let received = message.received_from(source());
-    assert_eq!(received.judge().is_ok(), message.judge().is_ok());
+    assert_eq!(received.judge(), message.judge());
+    let again = Message::parse(received.raw().clone()).expect("a filled message reads back");
+    assert!(again.all_lines().eq(received.all_lines()));
+    assert_eq!((again.body(), again.cseq()), (received.body(), received.cseq()));
     let reply = Message::parse(Builder::reply(&message, 400, Some("t")).finish());
     ask(&reply.expect("a reply reads back"));
     let Ok(sent) = Message::parse(Builder::forward(&message).finish()) else { return };

@@ -7,6 +7,7 @@
 
 use super::fault::{Fault, Rejection};
 use super::header::Header;
+use super::list::{is_space, split_values};
 use super::message::Message;
 use super::method::Method;
 use super::nameaddr::NameAddr;
@@ -72,7 +73,9 @@ impl Message {
             () if !has(Header::From) => missing("Missing From"),
             () if !has(Header::To) => missing("Missing To"),
             () if self.call_id().is_empty() => missing("Missing Call-ID"),
-            () if self.call_id().contains([' ', '\t', ',']) => missing("Bad Call-ID"),
+            () if self.call_id().bytes().any(|b| is_space(b) || b == b',') => {
+                missing("Bad Call-ID")
+            }
             () if !has(Header::CSeq) => missing("Missing CSeq"),
             () => Ok(()),
         }
@@ -115,7 +118,7 @@ impl Message {
             return judge_address(line, false).map_err(|_| bad(complaint(header)));
         }
         let may_be_star = header == Header::Contact;
-        for value in super::list::split_values(line) {
+        for value in split_values(line) {
             judge_address(value, may_be_star).map_err(|_| bad(complaint(header)))?;
         }
         Ok(())

@@ -34,7 +34,10 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 /// Without the spaces and tabs at both ends.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let bytes = text.as_bytes();
+    let Some(start) = bytes.iter().position(|b| !is_space(*b)) else { return "" };
+    let end = bytes.iter().rposition(|b| !is_space(*b)).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 /// The values of a comma-separated list; quotes and angle brackets are respected, spaces around a value

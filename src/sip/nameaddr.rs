@@ -39,7 +39,9 @@ impl<'a> NameAddr<'a> {
                 _ => (None, text),
             },
         };
-        if display.is_some_and(|d| !d.starts_with('"') && d.contains(['"', ',', ';', '>'])) {
+        if display.is_some_and(|d| {
+            !d.starts_with('"') && d.bytes().any(|b| matches!(b, b'"' | b',' | b';' | b'>'))
+        }) {
             return Err(UriError::DisplayName);
         }
         let (uri, params) = match rest.strip_prefix('<') {
@@ -111,7 +113,7 @@ impl fmt::Display for NameAddr<'_> {
 fn split_bare(text: &str) -> Result<(&str, &str), UriError> {
     let end = find_outside(text, b';').unwrap_or(text.len());
     let (uri, params) = (trim(&text[..end]), &text[end..]);
-    if uri.contains(['?', ',', '<', '>', '"']) {
+    if uri.bytes().any(|b| matches!(b, b'?' | b',' | b'<' | b'>' | b'"')) {
         return Err(UriError::Brackets);
     }
     Ok((uri, params))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::list::{find_outside, is_token, skip_quoted, trim};
+use super::list::{find_outside, is_space, is_token_byte, skip_quoted, trim};
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,27 +61,71 @@ impl<'a> Params<'a> {
         self.iter().any(|p| p.name.eq_ignore_ascii_case(name))
     }
 
-    /// Names are tokens, nothing is empty, quotes close (RFC 3261 §25.1 `generic-param`).
+    /// Names are tokens, nothing is empty, quotes close (RFC 3261 §25.1 `generic-param`). One pass.
     pub(super) fn are_well_formed(&self) -> bool {
-        self.text.is_empty() || Pieces { rest: Some(self.text) }.all(|p| is_well_formed(read(p)))
+        let bytes = self.text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(end) = one_param(bytes, at) else { return false };
+            match bytes.get(end) {
+                None => return true,
+                Some(b';') if end + 1 < bytes.len() => at = end + 1,
+                Some(_) => return false,
+            }
+        }
+        true
     }
 }
+
+/// The place behind the parameter at `at` and the spaces around it; `None` if it is malformed.
+fn one_param(bytes: &[u8], at: usize) -> Option<usize> {
+    let name = run(bytes, at, is_space);
+    let name_end = run(bytes, name, is_token_byte);
+    if name_end == name {
+        return None;
+    }
+    let end = run(bytes, name_end, is_space);
+    if bytes.get(end) != Some(&b'=') {
+        return Some(end);
+    }
+    let value = run(bytes, end + 1, is_space);
+    let value_end = match bytes.get(value)? {
+        b'"' => skip_quoted(bytes, value)? + 1,
+        _ => run(bytes, value, |b| VALUE[usize::from(b)]),
+    };
+    (value_end > value).then(|| run(bytes, value_end, is_space))
+}
+
+/// The first place from `at` on whose byte is no `class`.
+fn run(bytes: &[u8], mut at: usize, class: impl Fn(u8) -> bool) -> usize {
+    while bytes.get(at).is_some_and(|b| class(*b)) {
+        at += 1;
+    }
+    at
+}
+
+/// What a value without quotes may hold: more than `gen-value`, nothing that ends or hides it.
+const VALUE: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut i = 0;
+    while i <= 0x20 {
+        table[i] = false;
+        i += 1;
+    }
+    let ends = b"\"<>,;\x7f";
+    let mut i = 0;
+    while i < ends.len() {
+        table[ends[i] as usize] = false;
+        i += 1;
+    }
+    table
+};
 
 fn read(piece: &str) -> Param<'_> {
     match piece.split_once('=') {
         Some((name, value)) => Param { name: trim(name), value: Some(trim(value)) },
         None => Param { name: piece, value: None },
     }
-}
-
-fn is_well_formed(param: Param<'_>) -> bool {
-    let value_is_fine = match param.value.map(str::as_bytes) {
-        None => true,
-        Some([]) => false,
-        Some(value @ [b'"', ..]) => skip_quoted(value, 0) == Some(value.len() - 1),
-        Some(value) => !value.iter().any(|b| matches!(b, b' ' | b'\t' | b'"' | b'<' | b'>' | b',')),
-    };
-    is_token(param.name.as_bytes()) && value_is_fine
 }
 
 struct Pieces<'a> {
@@ -150,7 +194,9 @@ mod tests {
         assert_eq!(params.iter().count(), 1);
         assert!(!params.are_well_formed());
         assert!(!Params::new(";a=").are_well_formed());
-        assert!(!Params::new(";a=\"x").are_well_formed());
+        for text in [";a=\"x", ";a;", ";a= ;b", ";a b", ";a=b c", ";=b", ";a=b\"c\"", ";a=<b>"] {
+            assert!(!Params::new(text).are_well_formed(), "{text}");
+        }
         assert!(Params::new("").are_well_formed());
     }
 

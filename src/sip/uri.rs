@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use super::list::trim;
 use super::param::{Param, Params};
 
 /// Why text is no URI, no name-addr or no Via.
@@ -85,9 +86,6 @@ impl<'a> Uri<'a> {
         if !starts_well || !goes_on_well {
             return Err(UriError::Scheme);
         }
-        if opaque.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f)) {
-            return Err(UriError::Space);
-        }
         let bare = Self {
             scheme,
             user: None,
@@ -105,7 +103,7 @@ impl<'a> Uri<'a> {
         } else if opaque.is_empty() {
             Err(UriError::Empty)
         } else {
-            Ok(bare)
+            is_seamless(opaque).then_some(bare).ok_or(UriError::Space)
         }
     }
 
@@ -125,7 +123,10 @@ impl<'a> Uri<'a> {
             (self.user, self.password, rest) = (Some(user), password, behind);
         }
         let (before, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let end = before.find(';').unwrap_or(before.len());
+        let end = memchr::memchr(b';', before.as_bytes()).unwrap_or(before.len());
+        if !is_seamless(rest) {
+            return Err(UriError::Space);
+        }
         (self.host, self.port) = host_port(&before[..end])?;
         let params = &before[end..];
         self.params = Params::new(params);
@@ -139,6 +140,9 @@ impl<'a> Uri<'a> {
     fn read_tel(mut self) -> Result<Self, UriError> {
         let end = self.opaque.find(';').unwrap_or(self.opaque.len());
         let (number, params) = self.opaque.split_at(end);
+        if !is_seamless(params) {
+            return Err(UriError::Space);
+        }
         let digits = number.strip_prefix('+').unwrap_or(number);
         let local = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#') || is_separator(b);
         if digits.is_empty() || !digits.bytes().all(local) {
@@ -263,6 +267,11 @@ impl<'a> Uri<'a> {
     }
 }
 
+/// Nothing in it could end the URI: white space, control characters, quotes, angle brackets.
+fn is_seamless(text: &str) -> bool {
+    !text.bytes().any(|b| b <= b' ' || matches!(b, b'<' | b'>' | b'"' | 0x7f))
+}
+
 /// `host` or `host:port`; IPv6 only in brackets. A third colon in `[2001:db8:::192.0.2.1]` is borne
 /// (RFC 5118 §4.10).
 pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), UriError> {
@@ -271,7 +280,7 @@ pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), UriError> {
         None => text.find(':').unwrap_or(text.len()),
     };
     let (host, behind) = text.split_at(end);
-    let host = host.trim_end_matches([' ', '\t']);
+    let host = trim(host);
     let is_name = |h: &str| {
         let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         !h.is_empty() && h.bytes().all(fine)
@@ -280,11 +289,11 @@ pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), UriError> {
     if !is_fine {
         return Err(UriError::Host);
     }
-    let behind = behind.trim_matches([' ', '\t']);
+    let behind = trim(behind);
     if behind.is_empty() {
         return Ok((host, None));
     }
-    let digits = behind.strip_prefix(':').ok_or(UriError::Host)?.trim_matches([' ', '\t']);
+    let digits = trim(behind.strip_prefix(':').ok_or(UriError::Host)?);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(UriError::Port);
     }
@@ -463,6 +472,11 @@ mod tests {
             "sip:a@h:5x",
             "sip:a b@h",
             "sip:a@h; lr",
+            "sip:a@h;x=\"y\"",
+            "sip:a@h?x=\"y\"",
+            "sip:a@h :5060",
+            "tel:+7;x=\"y\"",
+            "isbn:1 2",
             "sip:a@[::1",
             "sip:a@[zz]",
             "sip:a@h;",

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::list::{is_token, trim};
+use super::list::{is_space, is_token, trim};
 use super::param::{Param, Params};
 use super::uri::{UriError, host_port, read_ip};
 
@@ -27,8 +27,8 @@ impl<'a> Via<'a> {
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
         let (name, rest) = text.split_once('/').ok_or(UriError::Scheme)?;
         let (version, rest) = rest.split_once('/').ok_or(UriError::Scheme)?;
-        let rest = rest.trim_start_matches([' ', '\t']);
-        let end = rest.find([' ', '\t']).ok_or(UriError::Host)?;
+        let rest = trim(rest);
+        let end = rest.bytes().position(is_space).ok_or(UriError::Host)?;
         let (transport, rest) = (&rest[..end], trim(&rest[end..]));
         if !trim(name).eq_ignore_ascii_case("SIP") || !is_token(trim(version).as_bytes()) {
             return Err(UriError::Scheme);

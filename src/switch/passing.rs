@@ -88,7 +88,7 @@ impl Switch {
             return None;
         }
         self.passings.asked.remove(&tx);
-        let Some(passing) = self.passings.of.get_mut(&call) else { return None };
+        let passing = self.passings.of.get_mut(&call)?;
         let probe = &mut passing.probes[usize::from(side == Side::Callee)];
         let verdict = match status {
             Some(status) => probe.answered(status),

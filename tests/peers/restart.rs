@@ -11,8 +11,8 @@ use crate::sipp::{Sipp, acme, caller, phone, registered};
 /// Calls that are up when the server is killed: an operator each.
 const TALKING: usize = OPERATORS.len();
 
-/// Kills the server when ten people talk and `ringing` calls ring, and starts it again.
-fn kill_in_the_middle(scene: &mut Scene, ringing: usize) {
+/// Kills the server when so many calls talk and ring, and starts it again.
+fn kill_in_the_middle(scene: &mut Scene, talking: usize, ringing: usize) {
     let is_up = |s: &CallStory| s.call.answered_at.is_some() && s.call.ended_at.is_none();
     let rings = |s: &CallStory| {
         s.call.answered_at.is_none() && s.offers.iter().any(|o| o.rang_at.is_some())
@@ -21,7 +21,7 @@ fn kill_in_the_middle(scene: &mut Scene, ringing: usize) {
         let stories = scene.stories();
         let count =
             |which: &dyn Fn(&CallStory) -> bool| stories.iter().filter(|s| which(s)).count();
-        (count(&is_up) == TALKING && count(&rings) == ringing).then_some(())
+        (count(&is_up) == talking && count(&rings) == ringing).then_some(())
     });
     scene.kill();
     scene.run();
@@ -52,7 +52,7 @@ fn callers_hang_up_after_a_kill_and_ringing_calls_are_cut() {
     scene.until_bound(TALKING as u64 + 1);
     let ten = caller(&scene, "call_long").calls(TALKING as u32).run(&scene);
     let one = acme(&scene, "call_503").run(&scene);
-    kill_in_the_middle(&mut scene, 1);
+    kill_in_the_middle(&mut scene, TALKING, 1);
     one.done();
     ten.done();
     let stories = scene.ended(TALKING + 1);
@@ -76,7 +76,7 @@ fn operators_hang_up_after_a_kill() {
     let mut scene = Scene::start();
     let _phones = operators(&mut scene, "answer_long");
     let ten = caller(&scene, "call_until_bye").calls(TALKING as u32).run(&scene);
-    kill_in_the_middle(&mut scene, 0);
+    kill_in_the_middle(&mut scene, TALKING, 0);
     ten.done();
     check(&scene.ended(TALKING), Party::Callee);
 }
@@ -94,4 +94,21 @@ fn after_a_kill_phones_are_registered_and_the_next_call_is_served() {
     scene.until_bound(1);
     caller(&scene, "call").run(&scene).done();
     assert_eq!(scene.story().call.outcome, Some(Outcome::Answered));
+}
+
+#[test]
+fn hold_passes_after_a_kill() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let phones = vec![phone(&scene, "201", "answer_hold")];
+    let phones = registered(&mut scene, phones);
+    let one = caller(&scene, "call_hold_long").run(&scene);
+    kill_in_the_middle(&mut scene, 1, 0);
+    one.done();
+    let story = scene.story();
+    assert!(story.call.survived_restart, "{story:#?}");
+    assert_eq!(story.call.outcome, Some(Outcome::Answered));
+    assert!(phones[0].messages().contains("a=sendonly"));
 }

@@ -87,8 +87,8 @@ fn department(id: &str, head: &str) -> Department {
     }
 }
 
-fn settings() -> Settings {
-    let trunk = Trunk {
+fn pbx() -> Trunk {
+    Trunk {
         id: "pbx".into(),
         identity: TrunkIdentity::Address(vec![TrunkAddress { ip: addr(TRUNK).ip(), port: None }]),
         target: Some(TrunkTarget {
@@ -105,7 +105,11 @@ fn settings() -> Settings {
         waiting_status: 180,
         ends: EndStatuses::default(),
         pass_headers: vec![],
-    };
+    }
+}
+
+fn settings() -> Settings {
+    let trunk = pbx();
     let at = addr(CARRIER);
     let carrier = Trunk {
         id: "carrier".into(),

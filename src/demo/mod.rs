@@ -207,7 +207,7 @@ impl Demo {
         let closed = name == "night";
         let ahead = if closed { self.day.night } else { self.day.office };
         let (speed, policy) = (self.options.speed, self.options.policy.as_deref());
-        let act = Act { name, ahead, closed, speed, policy };
+        let act = Act { name, ahead, closed, speed, policy, talks: !self.options.json };
         let stage = Arc::new(Stage::open(&self.runtime, &self.folder, &self.roster, act)?);
         let at = Timestamp::now().checked_add(ahead).unwrap_or(Timestamp::MAX);
         let at = company::berlin(at).strftime("%A %F %H:%M").to_string();
@@ -243,7 +243,8 @@ impl Demo {
         Ok(Some(teller.tell()))
     }
 
-    /// Until Ctrl-C. Simulated operators go home, so that one's own phone is theirs.
+    /// Until Ctrl-C. Simulated operators go home, so that one's own phone is theirs; times are as the
+    /// policy writes them, so that a person can pick up.
     fn serve(&self, stage: &Stage) -> Result<(), DemoError> {
         let operators = vec!["nina.adler", "olga.reim", "pavel.horn"];
         let scene = Scene {
@@ -254,6 +255,12 @@ impl Demo {
             calls: Vec::new(),
         };
         self.runtime.block_on(stage.set(&scene))?;
+        let addresses = (stage.address, stage.trunk.local());
+        self.folder.furnish("day", addresses, 1, self.options.policy.as_deref())?;
+        let problems = stage.server.reload("demo").err().unwrap_or_default();
+        if let Some(problem) = problems.first() {
+            return Err(DemoError::Stuck(problem.to_string()));
+        }
         let text = table::settings(stage);
         if self.options.json {
             eprintln!("{text}");

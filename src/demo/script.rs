@@ -236,3 +236,45 @@ pub fn call(title: &str, from: Option<String>, number: Option<String>) -> Call {
         clauses: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_writes_the_same_script_and_another_one_another() {
+        let roster = Roster::shipped();
+        let titles = |seed| -> Vec<String> {
+            let plot = write(&roster, seed);
+            plot.night
+                .iter()
+                .chain(&plot.day)
+                .flat_map(|s| &s.calls)
+                .map(|c| c.title.clone())
+                .collect()
+        };
+        assert_eq!(titles(3), titles(3));
+        assert_ne!(titles(3), titles(4));
+        assert!(titles(3).len() >= 24);
+    }
+
+    #[test]
+    fn a_script_names_people_who_are_there_and_calls_that_come_before() {
+        let roster = Roster::shipped();
+        let known = |id: &&str| roster.person(id).is_some_and(|p| !p.sip_user.is_empty());
+        for seed in 0..200 {
+            let plot = write(&roster, seed);
+            for scene in plot.night.iter().chain(&plot.day) {
+                assert!(scene.gone.iter().chain(&scene.two_phones).all(|id| known(&id)));
+                assert!(scene.moods.iter().all(|(id, _)| known(id)));
+                for (index, call) in scene.calls.iter().enumerate() {
+                    let before = match call.when {
+                        When::AtOnce => None,
+                        When::Heard(n) | When::Answered(n) | When::Over(n) => Some(n),
+                    };
+                    assert!(before.is_none_or(|n| n < index), "{}: {}", scene.title, call.title);
+                }
+            }
+        }
+    }
+}

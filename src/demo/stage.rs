@@ -23,6 +23,7 @@ use super::company::{DOMAIN, Folder};
 use super::phone::{Note, Owner, Phone};
 use super::roster::Roster;
 use super::script::{Mood, Scene};
+use super::story;
 use super::trunk::Trunk;
 use super::wire::Endpoint;
 use crate::server::{Answer, Ask, Server, StartOptions};
@@ -74,6 +75,8 @@ pub struct Act<'a> {
     pub speed: u32,
     /// Another policy than the shipped one.
     pub policy: Option<&'a str>,
+    /// Say which texts phones show.
+    pub talks: bool,
 }
 
 impl Stage {
@@ -108,7 +111,7 @@ impl Stage {
         let notes = Notes::default();
         let made = runtime.block_on(async {
             let (desks, heard) = switch_on(roster, address).await?;
-            tokio::spawn(collect(heard, notes.clone()));
+            tokio::spawn(collect(heard, notes.clone(), act.talks));
             Ok((desks, Trunk::open(end)))
         });
         let (desks, trunk) = made.map_err(DemoError::Socket)?;
@@ -209,8 +212,11 @@ async fn switch_on(
     Ok((desks, heard))
 }
 
-async fn collect(mut heard: mpsc::UnboundedReceiver<(String, Note)>, notes: Notes) {
+async fn collect(mut heard: mpsc::UnboundedReceiver<(String, Note)>, notes: Notes, talks: bool) {
     while let Some(note) = heard.recv().await {
+        if let (true, (person, Note::Told { text })) = (talks, &note) {
+            story::say(&format!("{:20}{person}'s phone shows: {text}", ""));
+        }
         notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 }

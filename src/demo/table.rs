@@ -45,13 +45,14 @@ pub fn table(reports: &[Report]) -> String {
 
 /// How to take part oneself.
 pub fn settings(stage: &Stage) -> String {
-    let (address, port) = (stage.address, stage.address.port());
+    let address = stage.address;
     let state = stage.server.folder().root().display();
     format!(
         "The server goes on at {address} (UDP and TCP) until Ctrl-C. Take part:\n\
          \n\
          You are Pavel Horn, operator: user 154, password pavel-154, domain {DOMAIN}.\n\
-         His colleagues have switched off their phones: every retail client's call is yours.\n\
+         His colleagues have switched off their phones: every retail client's call is yours. Times\n\
+         are the policy's own now: it rings for 20 seconds.\n\
          \n\
          baresip, in ~/.baresip/accounts:\n\
          \x20 <sip:154@{DOMAIN}>;auth_pass=pavel-154;outbound=\"sip:{address};lr\"\n\
@@ -66,7 +67,7 @@ pub fn settings(stage: &Stage) -> String {
          Look on:\n\
          \x20 telefonist --state {state} agents | queues | calls | callbacks\n\
          \x20 telefonist --state {state} explain --from +442079460001\n\
-         (port {port}; the server's clock is ahead of yours: it is Tuesday morning there)\n"
+         The server's clock is ahead of yours: it is Tuesday morning there.\n"
     )
 }
 

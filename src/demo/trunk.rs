@@ -87,6 +87,11 @@ impl Trunk {
         trunk
     }
 
+    /// Where it is.
+    pub fn local(&self) -> SocketAddr {
+        self.end.local()
+    }
+
     async fn listen(self) {
         while let Ok(message) = self.end.receive().await {
             let line = lock(&self.lines).get(message.call_id()).cloned();

@@ -176,16 +176,22 @@ pub fn ack_refusal(invite: &Message, answer: &Message) -> Bytes {
         .finish()
 }
 
-/// The answer to a challenge, SHA-256 before MD5; `None` if there is none that we know.
+/// Answers to challenges of one request: one, and some more for nonces that went stale (RFC 7616 §3.3:
+/// the password was right).
+const PROOFS_MAX: u8 = 4;
+
+/// The answer to a challenge, SHA-256 before MD5; `None` if there is none that we know, or if the
+/// `proofs` given so far were refused for another reason than an old nonce.
 pub fn credentials(
     refusal: &Message,
-    header: Header,
+    (header, proofs): (Header, u8),
     login: &Login<'_>,
     (method, uri, cnonce): (&Method, &str, &str),
 ) -> Option<String> {
     let mut challenges: Vec<Challenge<'_>> =
         refusal.lines(header).filter_map(Challenge::parse).collect();
     challenges.sort_by_key(|c| c.algorithm != Algorithm::Sha256);
+    challenges.retain(|c| proofs == 0 || c.stale && proofs < PROOFS_MAX);
     let asked = Asked { method, uri, body: &[], cnonce, count: 1 };
     challenges.first().map(|challenge| challenge.answer(login, &asked))
 }
@@ -203,6 +209,28 @@ mod tests {
         assert_eq!(session_owner(b"v=0\r\ns=-\r\n"), None);
         let held = session("anna.berg", at, 2, Direction::SendOnly);
         assert_eq!(direction_for(&held), Direction::RecvOnly);
+    }
+
+    #[test]
+    fn a_refused_password_is_not_sent_again_unless_only_the_nonce_was_old() {
+        let refusal = |stale: &str| {
+            let text = format!(
+                "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\n\
+                 From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: c\r\n\
+                 CSeq: 1 REGISTER\r\nWWW-Authenticate: Digest realm=\"b\", nonce=\"n\", \
+                 qop=\"auth\", algorithm=SHA-256{stale}\r\nContent-Length: 0\r\n\r\n"
+            );
+            Message::parse(Bytes::from(text)).expect("a response")
+        };
+        let proof = |stale, proofs| {
+            let login = Login { user: "a", password: "secret" };
+            let asked = (&Method::Register, "sip:b", "cnonce");
+            credentials(&refusal(stale), (Header::WwwAuthenticate, proofs), &login, asked)
+        };
+        assert!(proof("", 0).is_some());
+        assert_eq!(proof("", 1), None);
+        assert!(proof(", stale=true", 1).is_some());
+        assert_eq!(proof(", stale=true", PROOFS_MAX), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Dialling {
     sequence: u32,
     invite: Message,
     repeat: Option<Repeat>,
-    proved: bool,
+    proofs: u8,
     done: Option<oneshot::Sender<u16>>,
 }
 
@@ -48,9 +48,9 @@ impl Device {
         let (call_id, tag) = (self.end.token(), self.end.token());
         let Some((invite, bytes)) = self.invite(&uri, &call_id, &tag, 1, None) else { return };
         let repeat = Some(Repeat::invite(bytes, Instant::now()));
-        let (proved, done) = (false, Some(done));
+        let (proofs, done) = (0, Some(done));
         self.dialling =
-            Some(Dialling { uri, call_id, tag, sequence: 1, invite, repeat, proved, done });
+            Some(Dialling { uri, call_id, tag, sequence: 1, invite, repeat, proofs, done });
     }
 
     fn invite(
@@ -103,7 +103,7 @@ impl Device {
             }
             status => {
                 self.end.send(&ack_refusal(&dialling.invite, response));
-                if status != 407 || dialling.proved || !self.prove(dialling, response) {
+                if status != 407 || !self.prove(dialling, response) {
                     dialling.finish(status);
                 }
             }
@@ -114,9 +114,10 @@ impl Device {
         let login = Login { user: &self.owner.user, password: &self.owner.password };
         let cnonce = self.end.token();
         let asked = (&Method::Invite, dialling.uri.as_str(), cnonce.as_str());
-        let proof = credentials(refusal, Header::ProxyAuthenticate, &login, asked);
+        let proof =
+            credentials(refusal, (Header::ProxyAuthenticate, dialling.proofs), &login, asked);
         let Some(proof) = proof else { return false };
-        dialling.proved = true;
+        dialling.proofs += 1;
         dialling.sequence += 1;
         let (uri, call_id, tag) = (&dialling.uri, &dialling.call_id, &dialling.tag);
         let Some((invite, bytes)) = self.invite(uri, call_id, tag, dialling.sequence, Some(proof))

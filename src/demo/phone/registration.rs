@@ -20,8 +20,8 @@ pub struct Registration {
     sequence: u32,
     wanted: bool,
     out: Option<Repeat>,
-    /// A challenge was answered already: the next one is a refusal.
-    proved: bool,
+    /// Challenges answered for this request.
+    proofs: u8,
     refresh_at: Option<Instant>,
     waiting: Vec<oneshot::Sender<bool>>,
 }
@@ -34,7 +34,7 @@ impl Registration {
             sequence: 0,
             wanted: false,
             out: None,
-            proved: false,
+            proofs: 0,
             refresh_at: None,
             waiting: Vec::new(),
         }
@@ -47,7 +47,7 @@ impl Registration {
 
     fn finish(&mut self, agreed: bool) {
         self.out = None;
-        self.proved = false;
+        self.proofs = 0;
         for done in self.waiting.drain(..) {
             let _ = done.send(agreed);
         }
@@ -68,7 +68,7 @@ impl Device {
         let registration = &mut self.registration;
         registration.sequence += 1;
         registration.refresh_at = None;
-        registration.proved = proof.is_some();
+        registration.proofs += u8::from(proof.is_some());
         let mut request = Builder::request(&Method::Register, &self.registrar())
             .header(Header::Via, self.end.via(&self.end.token()))
             .header(Header::MaxForwards, 70)
@@ -96,11 +96,12 @@ impl Device {
             return;
         }
         match response.status() {
-            401 if !self.registration.proved => {
+            401 => {
                 let login = Login { user: &self.owner.user, password: &self.owner.password };
                 let (uri, cnonce) = (self.registrar(), self.end.token());
+                let challenged = (Header::WwwAuthenticate, self.registration.proofs);
                 let asked = (&Method::Register, uri.as_str(), cnonce.as_str());
-                match credentials(response, Header::WwwAuthenticate, &login, asked) {
+                match credentials(response, challenged, &login, asked) {
                     Some(proof) => self.send_register(Some(proof)),
                     None => self.registration.finish(false),
                 }

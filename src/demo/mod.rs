@@ -8,7 +8,7 @@
 //!                                ▼
 //!   roster ─► expected ─────► verdict ─► story, table, JSON
 //! ```
-//! [`phone`] and [`trunk`] use the wire like anybody else; [`expected`] reads the paper and the tables
+//! `phone` and `trunk` use the wire like anybody else; `expected` reads the paper and the tables
 //! and asks neither the policy engine nor the server. This room starts the server and knows `server`,
 //! `store` and `config`; nobody knows this room but the command line.
 // The shell: sockets, the clock, locks that no call waits for.

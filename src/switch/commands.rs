@@ -97,7 +97,7 @@ impl Switch {
             Presence::Busy { why } => (busy_word(view.state), Some(why)),
             Presence::Gone { why } => ("not_ready", Some(why)),
         };
-        let flags: Vec<String> = view.flags.each().map(flag_word).collect();
+        let flags: Vec<&str> = view.flags.each().map(flag_word).collect();
         let user = person.sip_user.as_deref().unwrap_or_default();
         json!({
             "person": person.id,
@@ -216,6 +216,16 @@ fn busy_word(state: AgentState) -> &'static str {
     }
 }
 
-fn flag_word(flag: Flags) -> String {
-    format!("{flag:?}").to_lowercase()
+fn flag_word(flag: Flags) -> &'static str {
+    let words = [
+        (Flags::LOGGED_OUT, "logged_out"),
+        (Flags::PAUSED, "paused"),
+        (Flags::UNREACHABLE, "unreachable"),
+        (Flags::ABSENT, "absent"),
+        (Flags::OFF_SHIFT, "off_shift"),
+        (Flags::NO_ANSWER, "no_answer"),
+        (Flags::BACK_OFF, "back_off"),
+        (Flags::BUSY_ELSEWHERE, "busy_elsewhere"),
+    ];
+    words.iter().find(|(known, _)| *known == flag).map_or("unknown", |(_, word)| *word)
 }

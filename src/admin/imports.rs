@@ -10,7 +10,7 @@ use super::context::Context;
 use super::output::{Failure, Printed};
 use crate::store::import::{ImportKind, ImportOptions, ImportReport, import, progress_bar};
 
-/// Bad rows that are written out for eyes; JSON has them all.
+/// Bad rows that a real import writes out for eyes; a dry run and JSON have them all.
 const BAD_SHOWN_MAX: usize = 200;
 
 pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<ImportReport, Failure> {
@@ -41,11 +41,12 @@ pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<Import
 
 pub(super) fn import_text(report: &ImportReport, dry_run: bool) -> String {
     let mut out = String::new();
-    for row in report.bad.iter().take(BAD_SHOWN_MAX) {
+    let shown = if dry_run { report.bad.len() } else { BAD_SHOWN_MAX };
+    for row in report.bad.iter().take(shown) {
         out.push_str(&format!("line {}: {}\n", row.line, row.reason));
     }
-    if report.bad.len() > BAD_SHOWN_MAX {
-        out.push_str(&format!("… and {} more\n", report.bad.len() - BAD_SHOWN_MAX));
+    if report.bad.len() > shown {
+        out.push_str(&format!("… and {} more\n", report.bad.len() - shown));
     }
     report.notes.iter().for_each(|note| out.push_str(&format!("{note}\n")));
     for shared in &report.shared_numbers {

@@ -55,7 +55,7 @@ pub fn settings(stage: &Stage) -> String {
          are the policy's own now: it rings for 20 seconds.\n\
          \n\
          baresip, in ~/.baresip/accounts:\n\
-         \x20 <sip:154@{DOMAIN}>;auth_pass=pavel-154;outbound=\"sip:{address};lr\"\n\
+         \x20 <sip:154@{DOMAIN}>;auth_pass=pavel-154;outbound=\"sip:{address}\"\n\
          Linphone: SIP account, user 154, password pavel-154, domain {DOMAIN},\n\
          \x20 proxy <sip:{address};transport=udp>, \"outbound proxy\" on\n\
          MicroSIP: SIP server {DOMAIN}, SIP proxy {address}, user 154, domain {DOMAIN},\n\

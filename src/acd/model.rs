@@ -3,7 +3,7 @@
 //!
 //! Real desks on loom's threads, one agent unless said, time standing still: nobody sweeps. After the
 //! threads are joined every desk turns until nobody is in a hand; then no agent may be idle beside a
-//! waiting caller. Explored with at most [`PREEMPTIONS`] forced switches.
+//! waiting caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,6 @@ use super::word::{AgentState, Flags, Token, Word};
 use super::*;
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
-/// Switches away from a thread that could go on, in one execution.
-const PREEMPTIONS: usize = 3;
 const NOW: Moment = Moment::from_millis(1);
 const ANNA: AgentId = AgentId(0);
 const BORIS: AgentId = AgentId(1);
@@ -28,12 +26,19 @@ impl Wake for NoWake {
     fn wake(&self) {}
 }
 
-/// Explores `world` on a board that lacks some parts.
-fn explore(lacking: &'static [Part], world: fn(&[Part])) {
+/// Explores `world` on a board that lacks some parts, with at most `switches` forced switches. How many
+/// executions there were.
+fn explore(lacking: &'static [Part], world: fn(&[Part]), switches: Option<usize>) -> u64 {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(PREEMPTIONS);
+    model.preemption_bound = switches;
     model.max_branches = 50_000;
-    model.check(move || world(lacking));
+    let executions = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = executions.clone();
+    model.check(move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        world(lacking);
+    });
+    executions.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// One group, everybody serves it and is there.
@@ -160,6 +165,26 @@ fn pause_and_commit(lacking: &[Part]) {
     }
 }
 
+/// M5: an agent handed to a shard is taken back by a sweep, falsely, while that shard binds.
+fn revoke_and_commit(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    enter(&mut y, 1, 5);
+    enter(&mut x, 0, 7);
+    assert!(x.release(NOW, token, After::Free));
+    let other = spawn(move || {
+        y.turn(NOW);
+        y
+    });
+    x.turn(NOW + SWEEP_EVERY);
+    x.turn(NOW + SWEEP_EVERY + HAND_LIMIT);
+    let y = other.join().expect("no check failed");
+    let served = settle(&board, &mut [x, y]);
+    assert_eq!(served.iter().flatten().count(), 1);
+    assert_eq!(board.len(QUEUE), 1);
+}
+
 /// M6: the caller hangs up while the agent is handed over; the other shard's caller gets the agent back.
 fn hang_up_and_hand_over(lacking: &[Part]) {
     let (board, desks) = board(lacking, 2, 1);
@@ -188,6 +213,24 @@ fn revive_and_free(lacking: &[Part]) {
     enter(&mut y, 1, 5);
     board.suspect(1);
     let other = spawn(move || {
+        y.turn(NOW);
+        y
+    });
+    assert!(x.release(NOW, token, After::Free));
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
+/// M8: an agent is moved into the queue where a caller waits, while coming free.
+fn move_in_and_free(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    let own = board.own_queue(ANNA);
+    y.enter(NOW, call(1), Duration::ZERO, &[own]).expect("room");
+    let shared = board.clone();
+    let other = spawn(move || {
+        shared.set_roster(ShardId(1), ANNA, &[QUEUE, own]).expect("within the bounds");
         y.turn(NOW);
         y
     });
@@ -249,6 +292,96 @@ fn resume_and_arrive(lacking: &[Part]) {
     assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
 }
 
+/// M13: an agent comes free while two callers arrive on two more shards.
+fn free_and_two_arrive(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 1);
+    let mut z = desks.pop().expect("three shards");
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    let one = spawn(move || {
+        enter(&mut y, 1, 5);
+        y
+    });
+    let two = spawn(move || {
+        enter(&mut z, 2, 6);
+        z
+    });
+    assert!(x.release(NOW, token, After::Free));
+    let y = one.join().expect("no check failed");
+    let z = two.join().expect("no check failed");
+    let served = settle(&board, &mut [x, y, z]);
+    assert_eq!(served.iter().flatten().count(), 1);
+}
+
+/// M16: two agents come free on two shards for one older caller on a third; the one too many comes back
+/// to the younger caller.
+fn two_freed_for_one_caller(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 2);
+    let mut z = desks.pop().expect("three shards");
+    let (mut x, mut y) = pair(desks);
+    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
+    enter(&mut y, 1, 5);
+    enter(&mut x, 0, 7);
+    let one = spawn(move || {
+        y.turn(NOW);
+        y
+    });
+    let two = spawn(move || {
+        assert!(z.release(NOW, boris, After::Free));
+        z
+    });
+    assert!(x.release(NOW, anna, After::Free));
+    x.turn(NOW);
+    let y = one.join().expect("no check failed");
+    let z = two.join().expect("no check failed");
+    let served = settle(&board, &mut [x, y, z]);
+    assert!(served[0].is_some() && served[1].is_some() && served[0] != served[1]);
+}
+
+/// M17: a caller in two queues, an agent of each comes free on two other shards: bound once.
+fn two_freed_for_a_caller_in_two_queues(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 2);
+    let mut z = desks.pop().expect("three shards");
+    let (mut x, mut y) = pair(desks);
+    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
+    let own = [board.own_queue(ANNA), board.own_queue(BORIS)];
+    for (agent, own) in [(ANNA, own[0]), (BORIS, own[1])] {
+        board.set_roster(ShardId(0), agent, &[own]).expect("within the bounds");
+    }
+    let one = spawn(move || {
+        y.enter(NOW, call(1), Duration::ZERO, &own).expect("room");
+        y
+    });
+    let two = spawn(move || {
+        assert!(z.release(NOW, boris, After::Free));
+        z
+    });
+    assert!(x.release(NOW, anna, After::Free));
+    let y = one.join().expect("no check failed");
+    let z = two.join().expect("no check failed");
+    let served = settle(&board, &mut [x, y, z]);
+    assert!(served[1].is_some());
+    let idle = [ANNA, BORIS].map(|agent| board.presence(agent).is_free());
+    assert!(idle[0] ^ idle[1]);
+}
+
+/// M19: a rest is ended by the agent and by a sweep at once.
+fn end_a_rest_twice(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut y, ANNA);
+    let until = NOW + HAND_LIMIT;
+    assert!(y.release(NOW, token, After::Wrap(until)));
+    enter(&mut x, 0, 7);
+    let other = spawn(move || {
+        y.end_wrap(until, ANNA);
+        y
+    });
+    x.turn(until);
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
+}
+
 /// M20: a failed offer returns its caller and flags its agent while another agent comes free.
 fn return_and_free(lacking: &[Part]) {
     let (board, desks) = board(lacking, 2, 2);
@@ -268,28 +401,50 @@ fn return_and_free(lacking: &[Part]) {
 }
 
 macro_rules! holds {
-    ($($name:ident: $world:ident;)+) => {
-        $(#[test] fn $name() { explore(&[], $world); })+
+    ($switches:expr, $($name:ident: $world:ident;)+) => {
+        $(#[test]
+        fn $name() {
+            let executions = explore(&[], $world, $switches);
+            println!("{executions} executions");
+            assert!(executions > 5, "hardly anything was explored");
+        })+
     };
 }
 
 macro_rules! needs {
     ($($name:ident: $world:ident without $($part:ident),+;)+) => {
-        $(#[test] #[should_panic] fn $name() { explore(&[$(Part::$part),+], $world); })+
+        $(#[test]
+        #[should_panic]
+        fn $name() {
+            explore(&[$(Part::$part),+], $world, Some(4));
+        })+
     };
 }
 
+// Every execution there is.
 holds! {
+    None,
     m01_a_caller_who_arrives_while_an_agent_comes_free_is_served: arrive_and_free;
     m02_of_two_callers_one_gets_the_one_agent: two_arrive;
     m03_no_arrival_overtakes_an_older_caller: resume_beside_an_older_caller;
     m04_no_offer_follows_a_pause: pause_and_commit;
+    m05_a_false_revocation_binds_nobody_twice: revoke_and_commit;
     m06_an_agent_handed_to_a_caller_who_hung_up_goes_on: hang_up_and_hand_over;
     m07_a_shard_that_comes_back_is_served: revive_and_free;
     m09_no_offer_follows_a_move: move_out_and_commit;
     m10_no_bell_is_lost: two_ring;
     m11_a_caller_who_arrives_while_an_agent_comes_back_is_served: resume_and_arrive;
+    m19_a_rest_ends_once: end_a_rest_twice;
     m20_a_returned_caller_gets_whoever_comes_free: return_and_free;
+}
+
+// Many threads or many steps: with a bound.
+holds! {
+    Some(4),
+    m08_an_agent_moved_in_serves_at_once: move_in_and_free;
+    m13_an_agent_who_comes_free_serves_one_of_two_arrivals: free_and_two_arrive;
+    m16_an_agent_too_many_comes_back: two_freed_for_one_caller;
+    m17_a_caller_in_two_queues_is_bound_once: two_freed_for_a_caller_in_two_queues;
 }
 
 needs! {
@@ -302,9 +457,11 @@ needs! {
     m04_needs_commit_by_swap: pause_and_commit without CommitSwap;
     m07_needs_the_fence_in_revive: revive_and_free without ReviveFence;
     m07_needs_the_fence_in_place: revive_and_free without PlaceFence;
+    m08_needs_the_take: move_in_and_free without RosterTake;
     m09_needs_the_take: move_out_and_commit without RosterTake;
     m10_needs_the_bell_first: two_ring without BellFirst;
     m11_needs_the_look: resume_and_arrive without ClearLook;
     m11_needs_the_fence_after_showing: resume_and_arrive without ShowFence;
+    m13_needs_the_fence_in_place: free_and_two_arrive without PlaceFence;
     m20_needs_the_fence_on_return: return_and_free without ShowFence;
 }

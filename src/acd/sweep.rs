@@ -148,8 +148,11 @@ impl Desk {
         }
     }
 
+    /// Takes an idle agent who stands beside one of our callers. Other shards' callers are their sweeps'
+    /// care: so the cost does not grow with the number of shards.
     fn find_work(&mut self, agent: usize, word: Word) {
-        if self.board.best(self.me, agent).is_none() {
+        let waits = |queue: usize| self.lines.first(queue).is_some();
+        if !self.board.roster.queues(agent).any(waits) {
             return;
         }
         if let Some(word) = self.board.take(self.me, agent, word) {

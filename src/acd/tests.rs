@@ -471,3 +471,34 @@ fn strangers_ids_change_nothing() {
     assert_eq!(world.desks[0].add(world.now, call, GROUP), Ok(()));
     assert!(world.desks[0].is_empty());
 }
+
+#[test]
+fn an_idle_agent_beside_a_caller_is_found_by_the_second_sweep() {
+    let mut world = World::new(2, 1);
+    world.desks[0].set_flag(ANNA, Flags::PAUSED);
+    let call = world.enter(1);
+    world.turn();
+    // A thread that stops between clearing the flag and looking.
+    world.board.lower(ANNA.index(), Flags::PAUSED);
+    world.pass(SWEEP_EVERY);
+    world.turn();
+    assert_eq!(world.poll(1), None);
+    world.pass(SWEEP_EVERY);
+    world.turn();
+    assert_eq!(world.poll(1).map(|p| p.0), Some(call));
+    assert_eq!(world.board.tallies().found_idle, 1);
+}
+
+#[test]
+fn an_agent_left_in_the_own_hand_is_placed_by_the_next_sweep() {
+    let mut world = World::new(1, 1);
+    world.desks[0].set_flag(ANNA, Flags::PAUSED);
+    let call = world.enter(0);
+    world.turn();
+    world.board.lower(ANNA.index(), Flags::PAUSED);
+    let word = world.board.word(ANNA.index());
+    assert!(world.board.take(0, ANNA.index(), word).is_some());
+    world.pass(SWEEP_EVERY);
+    world.turn();
+    assert_eq!(world.poll(0).map(|p| p.0), Some(call));
+}

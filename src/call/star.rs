@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::acd::Flags;
 use crate::dialog::Dialog;
 use crate::domain::{AgentId, StarCodes};
 use crate::sip::sdp::Sdp;
@@ -13,6 +14,11 @@ use crate::transaction::Transactions;
 use super::leg::{Leg, Origin, SDP};
 use super::state::Call;
 use super::{AgentNote, Calls, Env, Outcome, Party, StarCode};
+
+/// What "ready again" ends.
+const NOT_READY: &[Flags] = &[Flags::PAUSED, Flags::NO_ANSWER];
+/// What a log-in ends.
+const AWAY: &[Flags] = &[Flags::LOGGED_OUT, Flags::PAUSED, Flags::NO_ANSWER];
 
 /// Which code was dialled.
 pub(super) fn code(codes: &StarCodes, dialled: &str) -> Option<StarCode> {
@@ -34,6 +40,15 @@ impl Calls {
         agent: AgentId,
         code: StarCode,
     ) {
+        // On the board before the phone hears 200: the very next call may count on it. The home shard
+        // keeps it, and would say the same.
+        match code {
+            StarCode::Login => clear(env, agent, AWAY),
+            StarCode::Logout => env.desk.set_flag(agent, Flags::LOGGED_OUT),
+            StarCode::Pause => env.desk.set_flag(agent, Flags::PAUSED),
+            StarCode::Resume => clear(env, agent, NOT_READY),
+            StarCode::WrapUpEnd => env.desk.end_wrap(env.now, agent),
+        };
         env.agent(agent, AgentNote::StarCode(code));
         let Some(incoming) = &call.incoming else { return };
         let Ok(dialog) = Dialog::uas(&incoming.request, &incoming.tag, &incoming.contact) else {
@@ -55,6 +70,12 @@ impl Calls {
         self.part(env, leg);
         self.end(env, call, Party::Server, Outcome::StarCode, Some(200), "star code");
     }
+}
+
+/// Whether anything was cleared.
+fn clear(env: &mut Env<'_>, agent: AgentId, flags: &[Flags]) -> bool {
+    let cleared = flags.iter().filter(|flag| env.desk.clear_flag(env.now, agent, **flag));
+    cleared.count() > 0
 }
 
 /// An answer that takes none of the offered streams; an offer of one silent stream if there was none.

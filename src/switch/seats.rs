@@ -141,11 +141,12 @@ impl Switch {
             (Flags::ABSENT, directory.absence(&person, wall).is_some()),
             (Flags::OFF_SHIFT, !open),
         ];
-        for (flag, on) in wanted {
-            match on {
-                true => self.core.desk.set_flag(agent, flag),
-                false => self.core.desk.clear_flag(now, agent, flag),
-            };
+        // All that stand against a call before any that no longer does: no offer slips between.
+        for (flag, _) in wanted.iter().filter(|(_, on)| *on) {
+            self.core.desk.set_flag(agent, *flag);
+        }
+        for (flag, _) in wanted.iter().filter(|(_, on)| !on) {
+            self.core.desk.clear_flag(now, agent, *flag);
         }
     }
 

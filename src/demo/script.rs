@@ -261,11 +261,11 @@ mod tests {
     #[test]
     fn a_script_names_people_who_are_there_and_calls_that_come_before() {
         let roster = Roster::shipped();
-        let known = |id: &&str| roster.person(id).is_some_and(|p| !p.sip_user.is_empty());
+        let known = |id: &str| roster.person(id).is_some_and(|p| !p.sip_user.is_empty());
         for seed in 0..200 {
             let plot = write(&roster, seed);
             for scene in plot.night.iter().chain(&plot.day) {
-                assert!(scene.gone.iter().chain(&scene.two_phones).all(|id| known(&id)));
+                assert!(scene.gone.iter().chain(&scene.two_phones).all(|id| known(id)));
                 assert!(scene.moods.iter().all(|(id, _)| known(id)));
                 for (index, call) in scene.calls.iter().enumerate() {
                     let before = match call.when {

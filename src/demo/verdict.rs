@@ -56,13 +56,6 @@ pub struct Report {
     in_line: bool,
 }
 
-impl Report {
-    /// The clause that the paper gives.
-    pub fn expected_clause(&self) -> &'static str {
-        self.expected.clause
-    }
-}
-
 /// A step that began.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {

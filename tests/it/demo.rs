@@ -1,16 +1,17 @@
 //! `telefonist demo` as a whole: the server, its sockets, its files, against the paper.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
+use serde_json::Value;
 use telefonist::demo::{DemoOptions, Show, show};
 
-fn played(seed: u64, policy: Option<String>) -> Show {
+fn played(seed: u64) -> Show {
     let data = tempfile::tempdir().expect("a folder");
     let options = DemoOptions {
         once: true,
         seed,
         data: Some(data.path().join("demo")),
-        policy,
         ..DemoOptions::default()
     };
     show(&options).expect("a show")
@@ -23,7 +24,7 @@ const CLAUSES: [&str; 15] =
 #[test]
 fn every_call_goes_where_the_paper_says() {
     for seed in [1, 7] {
-        let show = played(seed, None);
+        let show = played(seed);
         let wrong: Vec<_> = show.calls.iter().filter(|c| !c.ok).collect();
         assert!(show.ok && wrong.is_empty(), "seed {seed}: {wrong:#?}");
         assert!(show.calls.len() >= 24, "a few dozen calls: {}", show.calls.len());
@@ -36,15 +37,30 @@ fn every_call_goes_where_the_paper_says() {
 }
 
 #[test]
-fn a_policy_with_two_rules_swapped_is_found_out() {
+fn a_policy_with_two_rules_swapped_ends_with_exit_code_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("swapped.toml");
     let shipped = include_str!("../../config/policy.toml");
-    let show = played(1, Some(swapped(shipped, "key client", "debtor")));
-    let wrong: Vec<_> = show.calls.iter().filter(|c| !c.ok).collect();
-    assert!(!show.ok && show.wrong == wrong.len() && !wrong.is_empty());
-    let owing = |c: &&&telefonist::demo::Report| c.title.starts_with("key client who owes money");
-    let report = wrong.iter().find(owing).expect("the key debtor goes elsewhere");
-    assert_eq!((report.clause.as_deref(), report.expected_clause()), (Some("B3"), "B2"));
-    assert!(!report.faults.is_empty());
+    std::fs::write(&policy, swapped(shipped, "key client", "debtor")).expect("written");
+    let output = Command::new(env!("CARGO_BIN_EXE_telefonist"))
+        .args(["demo", "--once", "--json", "--seed", "1", "--policy"])
+        .arg(&policy)
+        .arg("--data")
+        .arg(folder.path().join("demo"))
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let show: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(show["ok"], false);
+    let calls = show["calls"].as_array().expect("calls");
+    let wrong: Vec<_> = calls.iter().filter(|c| c["ok"] == false).collect();
+    assert_eq!(show["wrong"], wrong.len());
+    let owing = wrong
+        .iter()
+        .find(|c| c["title"].as_str().is_some_and(|t| t.starts_with("key client who owes money")));
+    let owing = owing.expect("the key debtor goes elsewhere");
+    assert_eq!((&owing["clause"], &owing["expected"]["clause"]), (&"B3".into(), &"B2".into()));
+    assert!(wrong.iter().all(|c| c["faults"].as_array().is_some_and(|f| !f.is_empty())));
 }
 
 /// The policy with the rules of these two names in each other's place.

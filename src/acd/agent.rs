@@ -248,6 +248,7 @@ impl Board {
 
     /// Clears what an earlier desk of `me` left: heads, lengths, other calls. Bound agents stay.
     pub(super) fn clear_shard(&self, me: usize) {
+        self.show_arriving(me, Key::EMPTY);
         let queues = usize::from(self.limits.groups) + usize::from(self.limits.agents);
         for queue in 0..queues {
             let depth = self.depth(queue, me);

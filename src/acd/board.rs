@@ -9,9 +9,11 @@
 //! | `wrap_until`, `back_off_until` | who begins one, before the word | deadlines; any sweep may act on them |
 //! | `serves`, `members` | the roster's owner | `roster.rs` |
 //! | `head[queue][shard]` | that shard | the best key waiting there |
+//! | `arriving[shard]` | that shard | the key of a caller who is not in line yet, or nobody's |
 //! | `depth[queue][shard]` | that shard | how many callers wait there |
 //! | `len[queue]` | anybody, `fetch_add`, `fetch_sub` | callers over all shards: enforces `queue_len_max` |
 //! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
+//! | `bound` | who binds an agent, `fetch_max` | when the last one was: stamps for the record |
 //! | `bell[shard]` | anybody rings, the shard answers | `bell.rs` |
 //! | `suspect` | anybody sets, the shard clears its own bit | "does not take what it is handed" |
 //!
@@ -137,6 +139,7 @@ pub struct Board {
     pub(super) back_off_until: Table,
     pub(super) roster: Roster,
     head: Table,
+    arriving: Table,
     depth: Figures,
     len: Figures,
     pub(super) elsewhere: Figures,
@@ -144,6 +147,8 @@ pub struct Board {
     suspect: Table,
     /// One word: how often presence changed.
     presence: Figures,
+    /// One word: when the last agent was bound, µs.
+    bound: Figures,
     pub(super) tallies: Figures,
     wakers: Vec<Arc<dyn Wake>>,
     #[cfg(all(loom, test))]
@@ -172,12 +177,14 @@ impl Board {
             back_off_until: Table::new(agents, 0),
             roster: Roster::new(&limits),
             head: Table::new(queues * shards, Key::EMPTY.bits()),
+            arriving: Table::new(shards, Key::EMPTY.bits()),
             depth: Figures::new(queues * shards),
             len: Figures::new(queues),
             elsewhere: Figures::new(shards * agents.div_ceil(64)),
             bells: Bells::new(shards, agents),
             suspect: Table::new(shards.div_ceil(64), 0),
             presence: Figures::new(1),
+            bound: Figures::new(1),
             tallies: Figures::new(ORPHANS + 1),
             wakers,
             #[cfg(all(loom, test))]
@@ -351,6 +358,29 @@ impl Board {
     pub(super) fn head(&self, queue: usize, shard: usize) -> Key {
         // Relaxed: see `shown`.
         Key::from_bits(self.head.at(queue * self.shards() + shard).load(Ordering::Relaxed))
+    }
+
+    /// When an agent was bound that `now` saw bound: not before anybody who was bound earlier. Wait-free.
+    pub(super) fn stamp(&self, now: Moment) -> Moment {
+        // AcqRel: whoever sees the head that is shown after this one finds the stamp too.
+        let last = self.bound.at(0).fetch_max(now.micros(), Ordering::AcqRel);
+        now.max(Moment::from_micros(last))
+    }
+
+    /// A caller is on the way into `shard`'s line, to stand there with `key` at best;
+    /// [`Key::EMPTY`]: nobody is. Wait-free.
+    pub(super) fn show_arriving(&self, shard: usize, key: Key) {
+        // Release: who sees it gone sees the head that was shown before (model M21).
+        self.arriving.at(shard).store(key.bits(), Ordering::Release);
+    }
+
+    /// The first caller on the way into the line of an unsuspected shard other than `me`: who has not
+    /// decided yet may have the older caller. To be read before the heads. Wait-free.
+    pub(super) fn first_arriving(&self, me: usize) -> Option<(Key, usize)> {
+        let others = (0..self.shards()).filter(|shard| *shard != me && !self.is_suspect(*shard));
+        // Acquire: see `show_arriving`.
+        let key = |shard: usize| self.arriving.at(shard).load(Ordering::Acquire);
+        others.map(|shard| (Key::from_bits(key(shard)), shard)).min()
     }
 
     /// How many callers `shard` has in `queue`.

@@ -43,6 +43,8 @@ pub(super) enum Op {
     Roster { desk: u8, agent: u8, queues: u8 },
     Pass { ms: u8 },
     Turn { desk: u8 },
+    Arriving { desk: u8 },
+    Arrived { desk: u8 },
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
@@ -71,6 +73,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(desk, agent, queues)| Op::Roster { desk, agent, queues }),
         3 => (0_u8..30).prop_map(|ms| Op::Pass { ms }),
         3 => byte().prop_map(|desk| Op::Turn { desk }),
+        1 => byte().prop_map(|desk| Op::Arriving { desk }),
+        1 => byte().prop_map(|desk| Op::Arrived { desk }),
     ]
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use super::board::{Board, QueueView};
 use super::hand::Placed;
-use super::key::Mint;
+use super::key::{Key, Mint};
 use super::line::Lines;
 use super::sweep::Watch;
 use super::weak::Part;
@@ -40,6 +40,9 @@ pub struct Assignment {
     pub token: Token,
     /// Where the two met.
     pub queue: QueueId,
+    /// When: over all shards in the order in which agents were bound, though each shard goes by the time
+    /// at which its present input came.
+    pub at: Moment,
 }
 
 /// No queue that was asked for has room; the call stands in none of them (`queue_len_max`).
@@ -63,6 +66,8 @@ pub struct Desk {
     pub(super) me: usize,
     pub(super) lines: Lines,
     mint: Mint,
+    /// The board says that somebody is on the way into this desk's line.
+    is_arriving: bool,
     /// Agents bound by this desk, with their newest tokens.
     held: BTreeMap<AgentId, Token>,
     /// Other calls of people on this shard: how many of each.
@@ -85,6 +90,7 @@ impl Desk {
             me,
             lines: Lines::default(),
             mint: Mint::new(me as u8, credit_max),
+            is_arriving: false,
             held: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -98,20 +104,37 @@ impl Desk {
         &self.board
     }
 
-    /// `call` stands in `queues` from now on, with a head start of `credit` (at most
-    /// [`CREDIT_MAX`](super::CREDIT_MAX)); in those that have room, `Err` if none has. Its place is fixed
-    /// for life: a call that stands already keeps it. Lock-free.
+    /// A call has arrived at `now` and will [`enter`](Desk::enter) in this turn, or come to nothing: other
+    /// shards do not serve a later one before it until [`Desk::arrived`] or the next turn. Wait-free.
+    pub fn arriving(&mut self, now: Moment) {
+        self.tick(now);
+        if self.board.shards() > 1 {
+            self.is_arriving = true;
+            self.board.show_arriving(self.me, self.mint.newest(now));
+        }
+    }
+
+    /// Nobody is on the way any more. Wait-free.
+    pub fn arrived(&mut self) {
+        if std::mem::take(&mut self.is_arriving) {
+            self.board.show_arriving(self.me, Key::EMPTY);
+        }
+    }
+
+    /// `call`, which came at `arrived`, stands in `queues` from now on, with a head start of `credit` (at
+    /// most [`CREDIT_MAX`](super::CREDIT_MAX)); in those that have room, `Err` if none has. Its place is
+    /// fixed for life: a call that stands already keeps it. Lock-free.
     pub fn enter(
         &mut self,
-        now: Moment,
+        arrived: Moment,
         call: CallKey,
         credit: Duration,
         queues: &[QueueId],
     ) -> Result<(), QueueFull> {
-        self.tick(now);
+        self.tick(arrived);
         let known = self.lines.line(call).is_some();
         if !known {
-            let key = self.mint.key(now, credit, |key| self.lines.is_taken(key));
+            let key = self.mint.key(arrived, credit, |key| self.lines.is_taken(key));
             self.lines.open(call, key);
         }
         let joined = queues.iter().filter(|queue| self.join(call, **queue)).count();
@@ -288,6 +311,7 @@ impl Desk {
 
     /// The commit is done: the best call of `queue` leaves all its queues.
     fn bound(&mut self, queue: usize, token: Token) {
+        let at = self.board.stamp(self.clock);
         let call = self.lines.first(queue).expect("this thread showed a head: a call is behind it");
         for left in self.lines.offer(call, token.agent) {
             self.board.dismiss(left, 1);
@@ -295,7 +319,7 @@ impl Desk {
         }
         self.hold(token);
         let queue = QueueId(queue as u16);
-        self.ready.push_back(Assignment { call, agent: token.agent, token, queue });
+        self.ready.push_back(Assignment { call, agent: token.agent, token, queue, at });
     }
 
     /// Adds a queue to a call's line. `false`: full, or no such queue.

@@ -5,6 +5,12 @@
 //! best: hand over and ring. Nobody waits: idle, and look once more. Arriving calls that find an idle
 //! agent `take` it and run the same `place`: agents choose calls, calls only wake agents.
 //!
+//! Who came first is decided by the stamp of arrival, and between the stamp and the line lies the
+//! decision where the call goes. So a shard says that it is about to let somebody in (`arriving`); whose
+//! own best came later hands the agent there, and gets it back unless it was for them. Once: a shard
+//! answers its bell only when nobody is on the way, and its next arrival has a later stamp. A hint: a
+//! stale one costs a hand-over or lets a later call go first by the length of one turn, no more.
+//!
 //! The debt rule: whoever makes a word idle, a head non-empty, a flag clear, a roster entry new or a
 //! suspect bit clear owes a look after a SeqCst fence. So no idle agent stands beside a waiting call
 //! once every operation is over and every bell answered.
@@ -64,6 +70,22 @@ impl Board {
         best
     }
 
+    /// The same; an own call gives way to an older one that is on its way into another shard's line.
+    fn best_or_arriving(&self, me: usize, agent: usize) -> Option<(Key, usize, usize)> {
+        // Before the heads: whoever is on the way no more must be seen in line (model M21).
+        let mut arriving = self.first_arriving(me);
+        let best = self.best(me, agent);
+        if self.lacks(Part::ArrivingFirst) {
+            arriving = self.first_arriving(me);
+        }
+        match (best, arriving) {
+            (Some((key, queue, shard)), Some((older, other))) if shard == me && older < key => {
+                Some((older, queue, other))
+            }
+            _ => best,
+        }
+    }
+
     /// The member of `queue` who has been idle for longest, and the word seen. Reads only, wait-free;
     /// `take` decides. A member bit alone would make the caller spin on an agent who was moved.
     pub(super) fn find_idle(&self, queue: usize) -> Option<(usize, Word)> {
@@ -108,7 +130,7 @@ impl Board {
     pub(super) fn place(&self, me: usize, agent: usize, mut word: Word) -> Placed {
         loop {
             let resting = !word.flags().is_empty();
-            let best = if resting { None } else { self.best(me, agent) };
+            let best = if resting { None } else { self.best_or_arriving(me, agent) };
             let next = match best {
                 Some((_, queue, shard)) if shard == me => return Placed::Mine { queue, word },
                 Some((_, _, shard)) => word.step(AgentState::Hand, shard),

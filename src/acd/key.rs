@@ -35,30 +35,36 @@ impl Key {
 pub(super) struct Mint {
     shard: u8,
     credit_max: Duration,
-    /// The last stamp given out; the next one is later.
+    /// The latest stamp given out.
     last: u64,
+    /// The latest arrival, µs.
+    latest: u64,
 }
 
 impl Mint {
     pub(super) fn new(shard: u8, credit_max: Duration) -> Self {
-        Self { shard, credit_max, last: 0 }
+        Self { shard, credit_max, last: 0, latest: 0 }
     }
 
-    /// A key for a call that enters at `now` with a head start of at most `credit_max`. Stamps grow
-    /// strictly, so callers with one credit keep their order; `taken` makes it unique among callers
-    /// with different credits.
+    /// A key for a call that came at `arrived`, with a head start of at most `credit_max`. Stamps grow
+    /// strictly, so callers of one instant and credit keep their order; who was held up on the way still
+    /// gets their own stamp. `taken` makes it unique among callers with different credits.
     pub(super) fn key(
         &mut self,
-        now: Moment,
+        arrived: Moment,
         credit: Duration,
         taken: impl Fn(Key) -> bool,
     ) -> Key {
         let ahead = micros(self.credit_max - credit.min(self.credit_max));
-        let mut stamp = now.micros().max(self.last + 1);
+        let mut stamp = arrived.micros();
+        if stamp >= self.latest {
+            self.latest = stamp;
+            stamp = stamp.max(self.last + 1);
+        }
         while taken(self.at(stamp, ahead)) {
             stamp += 1;
         }
-        self.last = stamp;
+        self.last = self.last.max(stamp);
         self.at(stamp, ahead)
     }
 
@@ -88,8 +94,15 @@ mod tests {
         let mut mint = Mint::new(1, HOUR);
         let first = mint.key(Moment::from_millis(5), Duration::ZERO, |_| false);
         let second = mint.key(Moment::from_millis(5), Duration::ZERO, |_| false);
-        let third = mint.key(Moment::from_millis(4), Duration::ZERO, |_| false);
-        assert!(first < second && second < third);
+        assert!(first < second);
+    }
+
+    #[test]
+    fn a_caller_who_was_held_up_on_the_way_keeps_their_place() {
+        let mut mint = Mint::new(1, HOUR);
+        let quick = mint.key(Moment::from_millis(5), Duration::ZERO, |_| false);
+        let held_up = mint.key(Moment::from_millis(4), Duration::ZERO, |_| false);
+        assert!(held_up < quick);
     }
 
     #[test]

@@ -400,6 +400,36 @@ fn return_and_free(lacking: &[Part]) {
     assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
 }
 
+/// M21: a caller is on the way into one shard's line while a later one finds the idle agent.
+fn arrive_and_arrive_later(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    x.arriving(NOW + Duration::from_micros(5));
+    let other = spawn(move || {
+        enter(&mut y, 1, 7);
+        y.turn(NOW);
+        y
+    });
+    enter(&mut x, 0, 5);
+    x.arrived();
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
+}
+
+/// M22: the caller on the way goes nowhere; the agent handed there comes back.
+fn arrive_and_come_to_nothing(lacking: &[Part]) {
+    let (board, desks) = board(lacking, 2, 1);
+    let (mut x, mut y) = pair(desks);
+    x.arriving(NOW + Duration::from_micros(5));
+    let other = spawn(move || {
+        enter(&mut y, 1, 7);
+        y
+    });
+    x.arrived();
+    let y = other.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
+}
+
 macro_rules! holds {
     ($switches:expr, $($name:ident: $world:ident;)+) => {
         $(#[test]
@@ -436,6 +466,8 @@ holds! {
     m11_a_caller_who_arrives_while_an_agent_comes_back_is_served: resume_and_arrive;
     m19_a_rest_ends_once: end_a_rest_twice;
     m20_a_returned_caller_gets_whoever_comes_free: return_and_free;
+    m21_no_later_caller_overtakes_one_on_the_way: arrive_and_arrive_later;
+    m22_a_caller_who_comes_to_nothing_holds_nobody: arrive_and_come_to_nothing;
 }
 
 // Many threads or many steps: with a bound.
@@ -464,4 +496,5 @@ needs! {
     m11_needs_the_fence_after_showing: resume_and_arrive without ShowFence;
     m13_needs_the_fence_in_place: free_and_two_arrive without PlaceFence;
     m20_needs_the_fence_on_return: return_and_free without ShowFence;
+    m21_needs_the_look_at_arrivals_first: arrive_and_arrive_later without ArrivingFirst;
 }

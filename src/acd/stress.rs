@@ -132,12 +132,14 @@ impl Shard {
                 self.desk.vacate(agent);
             }
             22 if self.me == 0 && !over => self.move_agent(agent),
+            23 if !over => self.desk.arriving(self.now),
             _ => {}
         }
     }
 
     fn enter(&mut self) {
         self.begun += 1;
+        self.desk.arriving(self.now);
         let call = CallKey::new(1, ShardId(self.me), self.begun);
         let first = self.random(u64::from(GROUPS)) as u16;
         let queues = [QueueId(first), QueueId((first + 1) % GROUPS)];

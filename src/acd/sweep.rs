@@ -60,6 +60,7 @@ impl Desk {
     /// stalled, answers the bell, and sweeps if it is time. Lock-free.
     pub fn turn(&mut self, now: Moment) {
         self.tick(now);
+        self.arrived();
         if self.board.revive(self.me) {
             for queue in self.lines.queues() {
                 self.seek_queue(queue);

@@ -142,6 +142,48 @@ fn callers_are_served_in_the_order_of_their_keys_over_all_shards() {
 }
 
 #[test]
+fn a_later_caller_does_not_overtake_one_on_the_way_into_another_shards_line() {
+    let mut world = World::new(2, 1);
+    let came = world.now;
+    world.desks[0].arriving(came);
+    let later = world.enter(1);
+    assert_eq!(world.poll(1), None, "Anna is handed to shard 0");
+    let older = world.call(0);
+    assert_eq!(world.desks[0].enter(came, older, Duration::ZERO, &[GROUP]), Ok(()));
+    world.desks[0].arrived();
+    world.turn();
+    let (call, _, token) = world.poll(0).expect("Anna is in hand");
+    assert_eq!(call, older);
+    assert!(world.desks[0].release(world.now, token, After::Free));
+    world.turn();
+    assert_eq!(world.poll(1).map(|(call, ..)| call), Some(later));
+}
+
+#[test]
+fn an_agent_handed_to_a_caller_who_comes_to_nothing_is_back_after_one_turn() {
+    let mut world = World::new(2, 1);
+    world.desks[0].arriving(world.now);
+    let waiting = world.enter(1);
+    assert_eq!(world.poll(1), None);
+    world.desks[0].turn(world.now);
+    world.desks[1].turn(world.now);
+    assert_eq!(world.poll(1).map(|(call, ..)| call), Some(waiting));
+}
+
+#[test]
+fn a_caller_on_the_way_to_a_stalled_shard_holds_nobody_up_for_long() {
+    let mut world = World::new(2, 1);
+    world.desks[0].arriving(world.now);
+    let waiting = world.enter(1);
+    for _ in 0..5 {
+        world.pass(SWEEP_EVERY);
+        world.desks[1].turn(world.now);
+    }
+    assert_eq!(world.poll(1).map(|(call, ..)| call), Some(waiting));
+    assert_eq!(world.board.tallies().revoked, 1);
+}
+
+#[test]
 fn an_answered_call_that_ends_leads_into_a_rest_which_ends_by_itself() {
     let mut world = World::new(1, 1);
     world.enter(0);

@@ -97,6 +97,14 @@ impl Driver {
                 let desk = usize::from(desk) % self.desks.len();
                 self.desks[desk].turn(self.now);
             }
+            Op::Arriving { desk } => {
+                let desk = usize::from(desk) % self.desks.len();
+                self.desks[desk].arriving(self.now);
+            }
+            Op::Arrived { desk } => {
+                let desk = usize::from(desk) % self.desks.len();
+                self.desks[desk].arrived();
+            }
             _ => self.step_of_agent(op),
         }
     }

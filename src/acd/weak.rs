@@ -21,6 +21,8 @@ pub(super) enum Part {
     ReviveFence,
     /// An arriving caller places the idle agent it found, and does not keep it for itself.
     ArrivalPlaces,
+    /// Looking who is on the way into a line before looking at the lines.
+    ArrivingFirst,
     /// Pulling an agent out of a pending placement when its queues change.
     RosterTake,
 }

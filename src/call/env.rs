@@ -52,7 +52,12 @@ pub struct Env<'a> {
 impl Env<'_> {
     /// Write a line of the journal.
     pub fn event(&mut self, what: What) {
-        self.effects.push_back(Effect::Event(what));
+        self.event_at(self.now, what);
+    }
+
+    /// The same, for something that has its own time.
+    pub fn event_at(&mut self, at: Moment, what: What) {
+        self.effects.push_back(Effect::Event { at, what });
     }
 
     /// Tell the home shard of `agent`.
@@ -70,7 +75,12 @@ impl Env<'_> {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Write this to the journal.
-    Event(What),
+    Event {
+        /// When it happened.
+        at: Moment,
+        /// What it is.
+        what: What,
+    },
     /// Look the number up and answer with `Calls::identified`.
     Identify {
         /// For which call.

@@ -14,7 +14,7 @@ impl Calls {
     /// Agents that the desk has given to calls of ours.
     pub fn assignments(&mut self, env: &mut Env<'_>) {
         while let Some(assignment) = env.desk.poll() {
-            let Assignment { call, agent, token, queue } = assignment;
+            let Assignment { call, agent, token, queue, at } = assignment;
             if !self.calls.contains_key(&call) {
                 // Cannot be: a call leaves the desk when it ends. The agent is not to suffer for it.
                 env.desk.release(env.now, token, crate::acd::After::Free);
@@ -22,7 +22,7 @@ impl Calls {
             }
             self.with(call, |calls, call| {
                 let step = call.line.step_of(queue);
-                calls.offer_to_agent(env, call, agent, token, step);
+                calls.offer_to_agent(env, call, (agent, token), step, at);
             });
         }
     }
@@ -101,7 +101,7 @@ impl Calls {
         for queue in &step.queues {
             let known = call.line.queues.iter().any(|(q, _)| q == queue);
             let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
-            if known || env.desk.enter(env.now, call.key, credit, &[*queue]).is_ok() {
+            if known || env.desk.enter(call.arrived, call.key, credit, &[*queue]).is_ok() {
                 call.line.queues.push((*queue, index));
                 stands = true;
             }

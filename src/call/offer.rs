@@ -42,6 +42,8 @@ pub enum Kind {
     Distributed {
         /// Which step's queue.
         step: usize,
+        /// When the desk bound them.
+        at: Moment,
     },
     /// One of our people called somebody directly; the answer is theirs to hear.
     Direct,
@@ -96,9 +98,9 @@ impl Calls {
         &mut self,
         env: &mut Env<'_>,
         call: &mut Call,
-        agent: AgentId,
-        token: Token,
+        (agent, token): (AgentId, Token),
         step: usize,
+        at: Moment,
     ) {
         let domain = env.domain();
         let user = env.directory.person(agent).and_then(|p| p.sip_user.clone());
@@ -107,7 +109,7 @@ impl Calls {
         let from = self.shown_caller(env, call);
         let ring = call.plan_step(step).map_or(Duration::from_secs(20), |s| s.ring);
         let seat = Seat { agent, token: Some(token) };
-        let kind = Kind::Distributed { step };
+        let kind = Kind::Distributed { step, at };
         self.start_offer(env, call, Some(seat), kind, targets, &from, env.now + ring);
     }
 
@@ -176,22 +178,23 @@ impl Calls {
         kind: Kind,
         phones: usize,
     ) {
-        let step = match kind {
-            Kind::Distributed { step } => step,
-            Kind::Direct => 0,
+        let (step, at) = match kind {
+            Kind::Distributed { step, at } => (step, at),
+            Kind::Direct => (0, env.now),
         };
         let mut people = call.plan_step(step).into_iter().flat_map(|s| &s.people);
         let stands_in_for =
             people.find(|c| c.person == agent).and_then(|c| c.stands_in_for.clone());
         tracing::info!(call = %call.key, %agent, phones, "offered");
-        env.event(What::Offered {
+        let offered = What::Offered {
             call: call.key,
             offer: call.offers,
             agent,
             stands_in_for,
             step: step as u16,
             phones: phones as u16,
-        });
+        };
+        env.event_at(at, offered);
     }
 
     /// Keeps the offer; if it still rings and nothing of it is open any more, it has failed.

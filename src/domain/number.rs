@@ -84,6 +84,18 @@ impl NumberFormat {
             .is_ok_and(|region| PHONE_NUMBER_UTIL.get_country_code_for_region(region).is_some())
     }
 
+    /// Has the library compile its patterns for the country, which takes up to a tenth of a second once:
+    /// the first caller shall not wait for it.
+    pub fn make_ready(&self) {
+        let example = Region::from_code(&self.country)
+            .ok()
+            .and_then(|region| PHONE_NUMBER_UTIL.get_example_number(region).ok());
+        if let Some(example) = example {
+            let text = PHONE_NUMBER_UTIL.format(&example, PhoneNumberFormat::National);
+            Number::parse(&text, self);
+        }
+    }
+
     /// ISO 3166 country.
     pub fn country(&self) -> &str {
         &self.country

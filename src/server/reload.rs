@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::texts::{self, Compiled};
 use super::{Server, hub::Hub};
 use crate::config::ShellSettings;
-use crate::domain::{Directory, DirectoryRows, Listener, Settings};
+use crate::domain::{Directory, DirectoryRows, Listener, NumberFormat, Settings};
 use crate::policy::{Policy, Problem, Severity};
 use crate::store::FollowOptions;
 use crate::switch::{Input, What};
@@ -196,8 +196,10 @@ pub(super) fn follow_options(settings: &Settings) -> FollowOptions {
     FollowOptions { numbers: settings.numbers.clone(), realm: settings.realm.clone() }
 }
 
-/// The settings with the addresses that were really bound.
+/// The settings with the addresses that were really bound, ready for the first call.
 pub(super) fn with_listeners(settings: &Settings, listeners: Vec<Listener>) -> Settings {
+    let trunks = settings.trunks.iter().map(|trunk| &trunk.numbers);
+    trunks.chain([&settings.numbers]).for_each(NumberFormat::make_ready);
     Settings { listeners, ..settings.clone() }
 }
 

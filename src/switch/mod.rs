@@ -36,6 +36,7 @@ use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::proxy::Proxy;
 use crate::registrar::{Authenticator, Location, Registrar};
+use crate::sip::{Message, Method};
 use crate::transaction::{TxEvent, TxOutput};
 
 pub use crate::call::{
@@ -101,6 +102,8 @@ pub struct Switch {
     passings: Passings,
     /// Waiting callers are served until then; new ones are refused.
     drain_until: Option<Moment>,
+    /// This input ended with a question who calls: the caller is still on the way into the line.
+    asks: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -127,6 +130,7 @@ impl Switch {
             proxy,
             passings: Passings::default(),
             drain_until: None,
+            asks: false,
             outputs: VecDeque::new(),
         };
         switch.directory_changed(now);
@@ -139,6 +143,9 @@ impl Switch {
         match input {
             Input::Wake => self.wake(now),
             Input::Packet { flow, message, .. } => {
+                if opens_a_call(&message) {
+                    self.core.desk.arriving(now);
+                }
                 if !self.is_silenced(now, &message, flow) {
                     self.core.tx.receive(now, message, flow);
                 }
@@ -172,6 +179,9 @@ impl Switch {
             Input::Drain { until } => self.drain_until = Some(until),
         }
         self.settle(now);
+        if !std::mem::take(&mut self.asks) {
+            self.core.desk.arrived();
+        }
     }
 
     fn wake(&mut self, now: Moment) {
@@ -211,8 +221,9 @@ impl Switch {
 
     fn effect(&mut self, now: Moment, effect: Effect) {
         match effect {
-            Effect::Event(what) => self.record(now, what),
+            Effect::Event { at, what } => self.record(at, what),
             Effect::Identify { call, number } => {
+                self.asks = true;
                 self.outputs.push_back(Output::Identify { call, number: Some(number) });
             }
             Effect::Agent { agent, note } => self.agent_note(now, agent, note),
@@ -295,4 +306,9 @@ impl Switch {
     pub fn calls(&self) -> usize {
         self.calls.len() + self.passings.len()
     }
+}
+
+/// An INVITE outside every dialog.
+fn opens_a_call(message: &Message) -> bool {
+    message.is_request() && *message.method() == Method::Invite && message.to_tag().is_none()
 }

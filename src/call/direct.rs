@@ -206,19 +206,10 @@ fn trunk_named(env: &Env<'_>, id: &TrunkId) -> Option<Arc<Trunk>> {
     env.settings.trunks.iter().find(|t| t.id == *id).cloned()
 }
 
-/// Where a trunk is reached: its target over a listener of ours that can speak to it.
+/// Where a trunk is reached.
 fn trunk_flow(env: &Env<'_>, trunk: &Trunk) -> Option<(Flow, Arc<str>)> {
     let target = trunk.target.as_ref()?;
-    let listener = env.settings.listeners.iter().position(|l| {
-        l.transport == target.transport && l.bind.is_ipv4() == target.address.is_ipv4()
-    })?;
-    let flow = Flow {
-        transport: target.transport,
-        listener: listener as u16,
-        remote: target.address,
-        connection: 0,
-    };
-    Some((flow, target.host.clone()))
+    Some((env.settings.flow_to(target)?, target.host.clone()))
 }
 
 /// Digits and what telephone keys have.

@@ -68,7 +68,11 @@ pub const KEYS: &[Key] = &[
         "MD5 of `user:realm:password`; `telefonist people passwd` prints it",
     ),
     key("trunk[].ha1_sha256", ABSENT, "SHA-256 of the same"),
-    key("trunk[].to", ABSENT, "where calls to it go: `udp:pbx.example:5060`, `tcp:192.0.2.10`"),
+    key(
+        "trunk[].to",
+        ABSENT,
+        "where calls to it go: `udp:pbx.example:5060`, `tcp:192.0.2.10`; a name is looked up again every minute",
+    ),
     key("trunk[].trusted", "false", "believe its P-Asserted-Identity, Diversion and History-Info"),
     key(
         "trunk[].country",

@@ -1,7 +1,7 @@
 //! `[[trunk]]` → trunks.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,21 +138,7 @@ fn target(value: &Value<'_>) -> Result<TrunkTarget, String> {
         Some(("tcp", rest)) => (Transport::Tcp, rest),
         _ => return Err(format!("`{text}` needs a transport: `udp:{text}` or `tcp:{text}`")),
     };
-    let address = resolve(place)?;
-    Ok(TrunkTarget { transport, address, host: place.into() })
-}
-
-fn resolve(place: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = place.parse() {
-        return Ok(address);
-    }
-    if let Ok(ip) = place.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, 5060));
-    }
-    let with_port = if place.contains(':') { place.to_string() } else { format!("{place}:5060") };
-    let found =
-        with_port.to_socket_addrs().map_err(|e| format!("`{place}` has no address: {e}"))?;
-    found.into_iter().next().ok_or_else(|| format!("`{place}` has no address"))
+    TrunkTarget::new(transport, place).ok_or_else(|| format!("`{place}` is no host or host:port"))
 }
 
 fn header_name(value: &Value<'_>) -> Result<Arc<str>, String> {

@@ -257,7 +257,7 @@ mod tests {
         folder.furnish("day", (at(5070), at(5080)), 10, None).expect("written");
         let compiled = crate::server::compile(&folder.config("day")).expect("compiles");
         let trunk = &compiled.config.settings.trunks[0];
-        assert_eq!(trunk.target.as_ref().map(|t| t.address), Some(at(5080)));
+        assert_eq!(trunk.target.as_ref().and_then(|t| t.address), Some(at(5080)));
         folder.furnish("day", (at(5070), at(5080)), 1, None).expect("written");
         let visited = crate::server::compile(&folder.config("day")).expect("compiles");
         assert_eq!(visited.config.settings.digests.len(), 1);

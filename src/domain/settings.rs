@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{NumberFormat, Transport, TrunkId};
+use super::{Flow, NumberFormat, Transport, TrunkId};
+
+/// Where SIP is spoken unless something else is said (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
 
 /// One address that the server listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +98,43 @@ pub struct Trunk {
 pub struct TrunkTarget {
     /// UDP or TCP.
     pub transport: Transport,
-    /// Resolved.
-    pub address: SocketAddr,
+    /// Where that is; absent while the name of a host has no address.
+    pub address: Option<SocketAddr>,
     /// `host[:port]` as a request URI says it.
     pub host: Arc<str>,
+}
+
+impl TrunkTarget {
+    /// From `host[:port]`. `None`: that is neither an address nor the name of a host.
+    pub fn new(transport: Transport, host: &str) -> Option<Self> {
+        let target = |address| Self { transport, address, host: host.into() };
+        if let Ok(address) = host.parse() {
+            return Some(target(Some(address)));
+        }
+        if let Ok(ip) = bare(host).parse::<IpAddr>() {
+            return Some(target(Some(SocketAddr::new(ip, SIP_PORT))));
+        }
+        let (name, port) = match host.split_once(':') {
+            Some((name, port)) => (name, port.parse().ok()),
+            None => (host, Some(SIP_PORT)),
+        };
+        let label = |l: &str| {
+            (1..=63).contains(&l.len())
+                && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let is_name =
+            name.len() <= 253 && name.strip_suffix('.').unwrap_or(name).split('.').all(label);
+        (is_name && port.is_some_and(|port| port > 0)).then(|| target(None))
+    }
+
+    /// The name and the port to look up; `None` for an address.
+    pub fn name(&self) -> Option<(&str, u16)> {
+        if bare(&self.host).parse::<IpAddr>().is_ok() || self.host.parse::<SocketAddr>().is_ok() {
+            return None;
+        }
+        let (name, port) = split(&self.host);
+        Some((name, port.unwrap_or(SIP_PORT)))
+    }
 }
 
 /// The final status of each ending, settable per trunk.
@@ -223,6 +259,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The way to a trunk, over the first listener that can speak to it.
+    pub fn flow_to(&self, target: &TrunkTarget) -> Option<Flow> {
+        let remote = target.address?;
+        let listener = self.listeners.iter().position(|l| l.reaches(target.transport, remote))?;
+        let listener = u16::try_from(listener).ok()?;
+        Some(Flow { transport: target.transport, listener, remote, connection: 0 })
+    }
+
     /// `host` (no port; IPv6 in brackets or bare) is a domain of ours: addresses of record may stand there.
     /// Configured domains, and the addresses of our listeners, since phones are often given one of those.
     pub fn is_our_domain(&self, host: &str) -> bool {
@@ -236,7 +280,7 @@ impl Settings {
     pub fn is_our_address(&self, host: &str, port: Option<u16>) -> bool {
         let host = bare(host);
         let at = |l: &Listener, port| l.is_named(host) && l.port() == port;
-        if self.listeners.iter().any(|l| at(l, port.unwrap_or(5060))) {
+        if self.listeners.iter().any(|l| at(l, port.unwrap_or(SIP_PORT))) {
             return true;
         }
         let is_domain = self.domains.iter().any(|d| bare(d).eq_ignore_ascii_case(host));
@@ -244,15 +288,20 @@ impl Settings {
         is_domain
             && match port {
                 Some(port) => self.listeners.iter().any(|l| l.port() == port),
-                None => is_name || self.listeners.iter().any(|l| l.port() == 5060),
+                None => is_name || self.listeners.iter().any(|l| l.port() == SIP_PORT),
             }
     }
 }
 
 impl Listener {
+    /// What is bound here can send to `remote`.
+    pub fn reaches(&self, transport: Transport, remote: SocketAddr) -> bool {
+        self.transport == transport && self.bind.is_ipv4() == remote.is_ipv4()
+    }
+
     /// The advertised port.
     pub fn port(&self) -> u16 {
-        split(&self.advertise).1.unwrap_or(5060)
+        split(&self.advertise).1.unwrap_or(SIP_PORT)
     }
 
     /// The advertised host, or the bound address. One that is bound to every address also has the loopback's.
@@ -368,5 +417,39 @@ pub(crate) mod tests {
         assert!(!ours.is_our_address("127.0.0.1", None));
         assert!(!ours.is_our_address("example.org", Some(9)));
         assert!(!ours.is_our_address("example.com", None));
+    }
+
+    #[test]
+    fn a_trunks_target_is_an_address_or_a_name() {
+        let target = |host: &str| TrunkTarget::new(Transport::Udp, host);
+        for (host, address) in [
+            ("192.0.2.1", "192.0.2.1:5060"),
+            ("192.0.2.1:5070", "192.0.2.1:5070"),
+            ("[2001:db8::1]", "[2001:db8::1]:5060"),
+            ("[2001:db8::1]:5070", "[2001:db8::1]:5070"),
+        ] {
+            let target = target(host).expect(host);
+            assert_eq!(target.address, address.parse().ok(), "{host}");
+            assert_eq!(target.name(), None);
+        }
+        for (host, name) in [("pbx.example", ("pbx.example", 5060)), ("pbx:5070", ("pbx", 5070))] {
+            let target = target(host).expect(host);
+            assert_eq!((target.address, target.name()), (None, Some(name)), "{host}");
+        }
+        for host in
+            ["", ":5060", "pbx:", "pbx:0", "pbx:70000", "a..b", "a b", "sip:pbx", "[::1", "a/b"]
+        {
+            assert_eq!(target(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_way_to_a_trunk_is_a_listener_of_its_kind() {
+        let ours = settings();
+        let flow = |transport, host| ours.flow_to(&TrunkTarget::new(transport, host)?);
+        assert_eq!(flow(Transport::Udp, "[2001:db8::9]").map(|flow| flow.listener), Some(1));
+        assert_eq!(flow(Transport::Udp, "192.0.2.1").map(|flow| flow.listener), Some(0));
+        assert_eq!(flow(Transport::Tcp, "192.0.2.1"), None);
+        assert_eq!(flow(Transport::Udp, "pbx.example"), None, "its name has no address yet");
     }
 }

@@ -12,6 +12,7 @@ mod control;
 mod folder;
 mod hub;
 mod make;
+mod names;
 mod notify;
 mod project;
 mod reload;
@@ -50,6 +51,8 @@ pub struct Server {
     workers: Mutex<Vec<Worker>>,
     following: Mutex<Option<Following>>,
     reloading: Mutex<()>,
+    /// Rung when there may be new names.
+    names_wanted: tokio::sync::Notify,
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
 }
 

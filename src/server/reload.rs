@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::texts::{self, Compiled};
-use super::{Server, hub::Hub};
+use super::{Server, hub::Hub, names};
 use crate::config::ShellSettings;
 use crate::domain::{Directory, DirectoryRows, Listener, NumberFormat, Settings};
 use crate::policy::{Policy, Problem, Severity};
@@ -64,8 +64,10 @@ impl Server {
             .reopen(&config.settings.listeners, &config.optional_listeners)
             .map_err(|error| vec![self.problem(error.to_string())])?;
         restart.extend(self.needs_restart(&compiled));
-        let settings = with_listeners(&config.settings, net.listeners());
+        let known = names::keep_addresses(&config.settings, &hub.current.settings.load());
+        let settings = with_listeners(&known, net.listeners());
         let changed = self.publish(settings, directory, &compiled, by);
+        self.names_wanted.notify_one();
         hub.shell.store(config.shell.clone());
         self.compiled.store(Arc::new(compiled.clone()));
         let warnings = config.warnings.iter().chain(&compiled.policy.warnings);

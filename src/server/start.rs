@@ -16,7 +16,7 @@ use super::make::Maker;
 use super::notify::Notifier;
 use super::project::Projecting;
 use super::texts::{self, Compiled};
-use super::{Server, control, reload, status};
+use super::{Server, control, names, reload, status};
 use crate::acd::{Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
 use crate::domain::{Directory, DirectoryRows, Settings, ShardId};
 use crate::meters::{MeterLimits, Meters};
@@ -334,9 +334,11 @@ impl Building {
             workers: Mutex::new(workers),
             following: Mutex::default(),
             reloading: Mutex::default(),
+            names_wanted: tokio::sync::Notify::new(),
             runtime: Mutex::new(Some(runtime)),
         });
         handle.spawn(control::serve(doors.control, server.clone()));
+        handle.spawn(names::follow(server.clone()));
         if let Some(http) = doors.http {
             handle.spawn(telemetry::serve(http, hub.metrics.clone(), hub));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
-use crate::domain::{Flow, Moment, Trunk, TrunkId};
+use crate::domain::{Moment, Trunk, TrunkId};
 use crate::sip::{Builder, Header, Method};
 use crate::transaction::ClientTx;
 
@@ -25,6 +25,18 @@ struct Asked {
     pending: Option<ClientTx>,
 }
 
+impl Asked {
+    fn became(&mut self, id: &TrunkId, health: Health, status: Option<u16>) {
+        if std::mem::replace(&mut self.health, health) == health {
+            return;
+        }
+        match health {
+            Health::Down => tracing::warn!(trunk = %id, ?status, "trunk does not answer"),
+            _ => tracing::info!(trunk = %id, "trunk answers"),
+        }
+    }
+}
+
 /// The trunks that this switch asks.
 #[derive(Debug, Default)]
 pub(super) struct Trunks {
@@ -38,7 +50,11 @@ impl Trunks {
         for (index, trunk) in core.settings.trunks.iter().enumerate() {
             if mine(index) && trunk.target.is_some() && !trunk.options_every.is_zero() {
                 let fresh = Asked { health: Health::Unknown, next: now, pending: None };
-                let known = self.asked.remove(&trunk.id).unwrap_or(fresh);
+                let mut known = self.asked.remove(&trunk.id).unwrap_or(fresh);
+                if known.health != Health::Up {
+                    // It may have an address now.
+                    known.next = now;
+                }
                 asked.insert(trunk.id.clone(), known);
             }
         }
@@ -57,6 +73,9 @@ impl Trunks {
             if asked.pending.is_none() {
                 asked.pending = ask(now, core, &trunk);
             }
+            if asked.pending.is_none() {
+                asked.became(id, Health::Down, None);
+            }
         }
     }
 
@@ -73,12 +92,7 @@ impl Trunks {
             Some(status) if status < 500 => Health::Up,
             _ => Health::Down,
         };
-        if std::mem::replace(&mut asked.health, health) != health {
-            match health {
-                Health::Down => tracing::warn!(trunk = %id, ?status, "trunk does not answer"),
-                _ => tracing::info!(trunk = %id, "trunk answers"),
-            }
-        }
+        asked.became(id, health, status);
     }
 
     /// What is known.
@@ -89,15 +103,7 @@ impl Trunks {
 
 fn ask(now: Moment, core: &mut Core, trunk: &Trunk) -> Option<ClientTx> {
     let target = trunk.target.as_ref()?;
-    let listener = core.settings.listeners.iter().position(|l| {
-        l.transport == target.transport && l.bind.is_ipv4() == target.address.is_ipv4()
-    })?;
-    let flow = Flow {
-        transport: target.transport,
-        listener: listener as u16,
-        remote: target.address,
-        connection: 0,
-    };
+    let flow = core.settings.flow_to(target)?;
     let domain = core.settings.domains.first().cloned().unwrap_or_default();
     let tag = core.mint.tag();
     let draft = Builder::request(&Method::Options, &format!("sip:{}", target.host))

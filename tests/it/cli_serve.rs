@@ -201,3 +201,21 @@ fn a_killed_server_starts_again_over_its_own_socket() {
     options_is_answered(&scene);
     drop(again);
 }
+
+#[test]
+fn trunks_are_found_by_name_and_one_without_an_address_stops_nothing() {
+    let scene = Scene::new();
+    let pbx = phone();
+    let port = pbx.local_addr().expect("bound").port();
+    let to = format!("name = \"pbx\"\nto = \"udp:localhost:{port}\"");
+    scene.edit("telefonist.toml", "name = \"pbx\"", &to);
+    let nowhere = "[[trunk]]\nname = \"nowhere\"\nfrom = [\"192.0.2.1\"]\nto = \"udp:nowhere.invalid\"\n\n[people]";
+    scene.edit("telefonist.toml", "[people]", nowhere);
+    let _server = scene.serve();
+    let asked = heard(&pbx);
+    assert!(asked.starts_with(&format!("OPTIONS sip:localhost:{port} ")), "{asked}");
+    let status = scene.json(&["status"]);
+    let trunks = status["trunks"].as_array().expect("trunks");
+    let nowhere = trunks.iter().find(|t| t["trunk"] == "nowhere").expect("it is asked too");
+    assert_eq!(nowhere["health"], "down");
+}

@@ -93,7 +93,7 @@ fn pbx() -> Trunk {
         identity: TrunkIdentity::Address(vec![TrunkAddress { ip: addr(TRUNK).ip(), port: None }]),
         target: Some(TrunkTarget {
             transport: Transport::Udp,
-            address: addr(TRUNK),
+            address: Some(addr(TRUNK)),
             host: TRUNK.into(),
         }),
         trusted: true,
@@ -114,7 +114,11 @@ fn settings() -> Settings {
     let carrier = Trunk {
         id: "carrier".into(),
         identity: TrunkIdentity::Address(vec![TrunkAddress { ip: at.ip(), port: None }]),
-        target: Some(TrunkTarget { transport: Transport::Udp, address: at, host: CARRIER.into() }),
+        target: Some(TrunkTarget {
+            transport: Transport::Udp,
+            address: Some(at),
+            host: CARRIER.into(),
+        }),
         ..trunk.clone()
     };
     settings_with(vec![Arc::new(trunk), Arc::new(carrier)])

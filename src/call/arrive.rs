@@ -9,6 +9,7 @@ use crate::transaction::ServerTx;
 
 use super::caller::{self, Called, Caller};
 use super::presence::presence;
+use super::relay::Relays;
 use super::state::{Call, Incoming, Line, Phase};
 use super::{Calls, Direction, Effect, Env, Outcome, Party, What};
 
@@ -147,7 +148,7 @@ impl Calls {
             caller_leg: None,
             callee_leg: None,
             answered_by: None,
-            relay: None,
+            relays: Relays::default(),
             late_ack: None,
             identify_by: env.now + env.settings.timers.identify_timeout,
             provisional_at: env.now + env.settings.timers.provisional_every,

@@ -110,7 +110,7 @@ impl Calls {
             env.tx.respond(env.now, incoming.tx, status, reply.finish());
         }
         self.forget_server(call);
-        self.drop_relay(env, call);
+        self.drop_relays(env, call);
         if let Some(offer) = call.offer.take() {
             self.caller_gone(env, offer);
         }

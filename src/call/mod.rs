@@ -94,6 +94,8 @@ pub struct Calls {
     clients: BTreeMap<ClientTx, ClientUse>,
     timers: BTreeSet<(Moment, Timed)>,
     presence_epoch: u64,
+    /// Calls with a phone whose connection closed; those that have ended go at the next look.
+    cut_off: BTreeSet<CallKey>,
 }
 
 impl Calls {
@@ -111,6 +113,7 @@ impl Calls {
             clients: BTreeMap::new(),
             timers: BTreeSet::new(),
             presence_epoch: 0,
+            cut_off: BTreeSet::new(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Requests within the dialogs of an answered call: passed to the other side, or answered by us.
 //!
-//! One request at a time may be on its way between the sides (`Relay`): a second INVITE or UPDATE
-//! meets 491 (RFC 3261 §14.2), the sender tries again by its own rules. BYE always gets through.
+//! One INVITE or UPDATE at a time may be on its way between the sides ([`Relay`]): a second one meets
+//! 491 (RFC 3261 §14.2), the sender tries again by its own rules. Keys pressed fast are INFOs side by
+//! side: they get through, up to [`RELAYS_MAX`]. BYE always does.
 //! A re-INVITE without a body is a late offer: the ACK to the other side waits for its sender's.
 
 use crate::dialog::{Accepted, AcceptedUas, Verdict};
@@ -32,6 +33,27 @@ pub struct Relay {
     pub cseq: u32,
     /// An INVITE that was answered with the other side's offer: its ACK is still to come.
     pub awaits_ack: bool,
+}
+
+/// Requests on their way in one call at once. Beyond: 503 with Retry-After.
+const RELAYS_MAX: usize = 16;
+/// So many seconds later there is room again.
+const RETRY_AFTER_S: u32 = 1;
+
+/// All that is on its way in one call.
+#[derive(Debug, Default)]
+pub struct Relays(Vec<Relay>);
+
+impl Relays {
+    /// An offer or answer is on its way.
+    fn has_offer(&self) -> bool {
+        self.0.iter().any(|relay| matches!(relay.method, Method::Invite | Method::Update))
+    }
+
+    fn take(&mut self, which: impl Fn(&Relay) -> bool) -> Option<Relay> {
+        let place = self.0.iter().position(which)?;
+        Some(self.0.swap_remove(place))
+    }
 }
 
 impl Calls {
@@ -112,11 +134,15 @@ impl Calls {
         tx: ServerTx,
         request: &Message,
     ) {
-        if call.relay.is_some() || call.phase == Phase::Answering {
-            let reply = Builder::reply(request, 491, None);
-            return answer(env, tx, reply, 491);
-        }
         let method = request.method().clone();
+        let offers = matches!(method, Method::Invite | Method::Update);
+        if offers && (call.relays.has_offer() || call.phase == Phase::Answering) {
+            return answer(env, tx, Builder::reply(request, 491, None), 491);
+        }
+        if call.relays.0.len() >= RELAYS_MAX {
+            let reply = Builder::reply(request, 503, None);
+            return answer(env, tx, reply.header(Header::RetryAfter, RETRY_AFTER_S), 503);
+        }
         let Some(other) = call.leg(side.other()) else {
             return answer(env, tx, Builder::reply(request, 481, None), 481);
         };
@@ -131,7 +157,7 @@ impl Calls {
                 self.servers.insert(tx, call.key);
                 let (from, request, awaits_ack) = (side, request.clone(), false);
                 let relay = Relay { from, method, server: tx, request, client, cseq, awaits_ack };
-                call.relay = Some(relay);
+                call.relays.0.push(relay);
             }
             Err(_) => answer(env, tx, Builder::reply(request, 503, None), 503),
         }
@@ -145,19 +171,15 @@ impl Calls {
         response: &Message,
     ) {
         self.with(key, |calls, call| {
-            let Some(relay) = call.relay.take_if(|r| r.client == tx) else {
+            let status = response.status();
+            let known = call.relays.0.iter().find(|r| r.client == tx);
+            if known.is_some_and(|relay| status < 200 || relay.awaits_ack) {
+                return;
+            }
+            let Some(relay) = call.relays.take(|r| r.client == tx) else {
                 // A 2xx again: its ACK was lost.
                 return calls.relay_repeated(env, call, response);
             };
-            let status = response.status();
-            if status < 200 {
-                call.relay = Some(relay);
-                return;
-            }
-            if relay.awaits_ack {
-                call.relay = Some(relay);
-                return;
-            }
             if status >= 300 || relay.method != Method::Invite {
                 calls.clients.remove(&tx);
             }
@@ -207,7 +229,7 @@ impl Calls {
             leg.dialog.target_from(&relay.request);
             if relay.request.body().is_empty() {
                 relay.awaits_ack = true;
-                call.relay = Some(relay);
+                call.relays.0.push(relay);
             } else if let Some(other) = call.leg(relay.from.other()) {
                 acknowledge(env, other, relay.cseq, None);
             }
@@ -231,7 +253,7 @@ impl Calls {
             return;
         }
         leg.accepted = None;
-        let late = call.relay.take_if(|r| r.awaits_ack && r.from == side);
+        let late = call.relays.take(|r| r.awaits_ack && r.from == side);
         if let Some(relay) = late {
             self.clients.remove(&relay.client);
             if let Some(other) = call.leg(side.other()) {
@@ -249,7 +271,7 @@ impl Calls {
     ) {
         self.clients.remove(&tx);
         self.with(key, |calls, call| {
-            let Some(relay) = call.relay.take_if(|r| r.client == tx && !r.awaits_ack) else {
+            let Some(relay) = call.relays.take(|r| r.client == tx && !r.awaits_ack) else {
                 return;
             };
             calls.servers.remove(&relay.server);
@@ -264,21 +286,22 @@ impl Calls {
 
     /// A CANCEL of a re-INVITE.
     pub(super) fn relay_cancelled(&mut self, env: &mut Env<'_>, call: &mut Call, tx: ServerTx) {
-        let Some(relay) = call.relay.take_if(|r| r.server == tx && !r.awaits_ack) else { return };
+        let Some(relay) = call.relays.take(|r| r.server == tx && !r.awaits_ack) else { return };
         self.servers.remove(&tx);
         env.tx.cancel(env.now, relay.client, None);
         answer(env, tx, Builder::reply(&relay.request, 487, None), 487);
     }
 
-    /// The call ends while a request is on its way.
-    pub(super) fn drop_relay(&mut self, env: &mut Env<'_>, call: &mut Call) {
-        let Some(relay) = call.relay.take() else { return };
-        self.servers.remove(&relay.server);
-        self.clients.remove(&relay.client);
-        if !relay.awaits_ack {
-            answer(env, relay.server, Builder::reply(&relay.request, 487, None), 487);
-            if relay.method == Method::Invite {
-                env.tx.cancel(env.now, relay.client, None);
+    /// The call ends while requests are on their way.
+    pub(super) fn drop_relays(&mut self, env: &mut Env<'_>, call: &mut Call) {
+        for relay in std::mem::take(&mut call.relays.0) {
+            self.servers.remove(&relay.server);
+            self.clients.remove(&relay.client);
+            if !relay.awaits_ack {
+                answer(env, relay.server, Builder::reply(&relay.request, 487, None), 487);
+                if relay.method == Method::Invite {
+                    env.tx.cancel(env.now, relay.client, None);
+                }
             }
         }
     }
@@ -405,6 +428,7 @@ impl Calls {
                         }
                     }
                 });
+                self.cut_off.insert(key);
             }
         }
     }
@@ -414,16 +438,20 @@ impl Calls {
         let lost = |leg: &Leg| {
             leg.flow_lost.is_some() && leg.binding.as_ref().is_some_and(|b| &*b.aor == aor)
         };
-        let any = |c: &&Call| c.caller_leg.iter().chain(&c.callee_leg).any(lost);
-        let keys: Vec<CallKey> = self.calls.values().filter(any).map(|c| c.key).collect();
-        for key in keys {
+        for key in std::mem::take(&mut self.cut_off) {
+            let mut waits = false;
             self.with(key, |_, call| {
-                let legs = call.caller_leg.iter_mut().chain(&mut call.callee_leg);
-                for leg in legs.filter(|l| lost(l)) {
-                    leg.flow_lost = None;
-                    leg.flow = leg.next_flow(env.location);
+                for leg in call.caller_leg.iter_mut().chain(&mut call.callee_leg) {
+                    if lost(leg) {
+                        leg.flow_lost = None;
+                        leg.flow = leg.next_flow(env.location);
+                    }
+                    waits |= leg.flow_lost.is_some();
                 }
             });
+            if waits {
+                self.cut_off.insert(key);
+            }
         }
     }
 }

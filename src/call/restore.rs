@@ -7,6 +7,7 @@ use crate::domain::{AgentId, CallKey, Moment, TrunkId};
 use super::arrive::shown_uri;
 use super::caller::{Called, Caller};
 use super::leg::{Leg, LegSnapshot, Side};
+use super::relay::Relays;
 use super::state::{Call, Line, Phase};
 use super::{Calls, ClientRef, Direction, Env};
 
@@ -73,7 +74,7 @@ impl Calls {
             caller_leg: None,
             callee_leg: None,
             answered_by,
-            relay: None,
+            relays: Relays::default(),
             late_ack: None,
             identify_by: Moment::NEVER,
             provisional_at: Moment::NEVER,

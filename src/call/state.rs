@@ -21,7 +21,7 @@ use crate::transaction::ServerTx;
 
 use super::caller::{Called, Caller};
 use super::leg::{Leg, Side};
-use super::relay::Relay;
+use super::relay::Relays;
 use super::{ClientRef, Direction, Env};
 
 /// Methods that we understand, for Allow.
@@ -145,8 +145,8 @@ pub struct Call {
     pub callee_leg: Option<Leg>,
     /// Who answered, with the board's token.
     pub answered_by: Option<(AgentId, Option<Token>)>,
-    /// A request of one side that the other has not answered yet.
-    pub relay: Option<Relay>,
+    /// Requests of one side that the other has not answered yet.
+    pub relays: Relays,
     /// The callee's 2xx had the offer: its ACK waits for the caller's (late offer).
     pub late_ack: Option<u32>,
     /// When the client index must have answered.

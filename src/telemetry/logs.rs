@@ -14,7 +14,10 @@ pub fn start(json: bool, level: &str) {
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(level))
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost. To complain of it on standard error would be a panic, when
+    // whoever reads the log has gone or its disk is full: calls go on.
+    let builder =
+        fmt().with_env_filter(filter).log_internal_errors(false).with_writer(std::io::stderr);
     // An error says that lines are written already: by an earlier start in the same process.
     let _ = match json {
         true => builder.json().flatten_event(true).with_current_span(true).try_init(),

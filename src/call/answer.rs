@@ -103,7 +103,7 @@ impl Calls {
             env.agent(seat.agent, note);
         }
         if status == 488 || status == 606 {
-            tracing::error!(call = %key, status, "a phone refuses the media offered to it");
+            tracing::error!(parent: &offer.span, status, "a phone refuses the media offered to it");
         }
         if let (Kind::Direct, Some(response)) = (offer.kind, response) {
             offer.best = better(offer.best.take(), response);
@@ -215,7 +215,7 @@ impl Calls {
         self.own_leg(call, caller, Side::Caller);
         self.own_leg(call, callee, Side::Callee);
         let agent = call.answered_by.and_then(|(a, _)| env.person(a));
-        tracing::info!(call = %call.key, "answered");
+        tracing::info!("answered");
         env.event(What::Answered { call: call.key, agent });
         self.record_dialogs(env, call);
     }

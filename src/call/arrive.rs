@@ -56,6 +56,8 @@ impl Calls {
     ) {
         let mut call = self.open(env, tx, request, flow, &source);
         let key = call.key;
+        let span = call.span.clone();
+        let _said_in = span.enter();
         self.servers.insert(tx, key);
         if self.calls.len() >= env.settings.limits.calls_max as usize {
             self.overloaded(env, &mut call, "calls_max of this worker is reached");
@@ -129,6 +131,7 @@ impl Calls {
     ) -> Call {
         Call {
             key,
+            span: Call::span_of(key),
             direction,
             bucket: super::bucket(env.hash_key, incoming.request.call_id()),
             arrived: env.now,
@@ -204,7 +207,7 @@ impl Calls {
             policy: decision.policy.clone(),
             explanation: Some(Box::new(decision.explanation.clone())),
         });
-        tracing::info!(call = %call.key, rule = %decision.rule, clause = %decision.clause, "routed");
+        tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
         let goes_on = !matches!(decision.plan.ending, Ending::Refuse { .. } | Ending::Pass { .. });
         let waits = goes_on && !decision.plan.steps.is_empty();
         call.decision = Some(Box::new(decision));
@@ -224,7 +227,7 @@ impl Calls {
     }
 
     fn overloaded(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
-        tracing::warn!(call = %call.key, why, "refused: limit");
+        tracing::warn!(why, "refused: limit");
         self.end(env, call, Party::Server, Outcome::Overload, Some(503), why);
     }
 }

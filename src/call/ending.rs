@@ -121,7 +121,9 @@ impl Calls {
         for trunk in [call.trunk.take(), call.out_trunk.take()].into_iter().flatten() {
             env.release_trunk(&trunk);
         }
-        tracing::info!(call = %call.key, ?outcome, ?by, status, reason, "ended");
+        tracing::info!(?outcome, ?by, status, "ended");
+        // It may name people.
+        tracing::debug!(reason, "why it ended");
         env.event(What::CallEnded { call: call.key, by, outcome, status, reason: reason.into() });
     }
 

@@ -219,6 +219,8 @@ impl Calls {
     fn with(&mut self, key: CallKey, work: impl FnOnce(&mut Self, &mut Call)) {
         let Some(mut call) = self.calls.remove(&key) else { return };
         self.timers.remove(&(call.scheduled, Timed::Call(key)));
+        let span = call.span.clone();
+        let _said_in = span.enter();
         work(self, &mut call);
         if !call.ended {
             call.scheduled = call.deadline();

@@ -56,6 +56,8 @@ pub struct Offer {
     pub id: u64,
     /// For which call.
     pub call: CallKey,
+    /// That call's span; an offer may end after its call.
+    pub span: tracing::Span,
     /// The call's count of offers.
     pub number: u32,
     /// Whose phones; absent for a trunk.
@@ -154,6 +156,7 @@ impl Calls {
         }
         call.offer = Some(id);
         let offer = Offer {
+            span: call.span.clone(),
             id,
             call: call.key,
             number: call.offers,
@@ -185,7 +188,9 @@ impl Calls {
         let mut people = call.plan_step(step).into_iter().flat_map(|s| &s.people);
         let stands_in_for =
             people.find(|c| c.person == agent).and_then(|c| c.stands_in_for.clone());
-        tracing::info!(call = %call.key, %agent, phones, "offered");
+        // Whose phones these are is nobody's business at this level.
+        tracing::info!(offer = call.offers, phones, "offered");
+        tracing::debug!(%agent, "offered to");
         let offered = What::Offered {
             call: call.key,
             offer: call.offers,
@@ -296,7 +301,7 @@ impl Calls {
         status: Option<u16>,
     ) {
         if offer.seat.is_some() {
-            tracing::info!(call = %offer.call, offer = offer.number, ?result, status, "offer ended");
+            tracing::info!(parent: &offer.span, offer = offer.number, ?result, status, "offer ended");
             let (call, offer) = (offer.call, offer.number);
             env.event(What::OfferEnded { call, offer, result, status });
         }

@@ -4,7 +4,6 @@
 use crate::acd::Token;
 use crate::domain::{AgentId, CallKey, Moment, TrunkId};
 
-use super::arrive::shown_uri;
 use super::caller::{Called, Caller};
 use super::leg::{Leg, LegSnapshot, Side};
 use super::relay::Relays;
@@ -51,10 +50,13 @@ impl Calls {
         });
         let raw = survivor.from_raw;
         let number = crate::domain::Number::parse(&raw, &env.settings.numbers);
-        tracing::info!(call = %survivor.call, from = shown_uri(None, "", "").as_str(), "survived");
+        let span = Call::span_of(survivor.call);
+        let _said_in = span.enter();
+        tracing::info!("survived a restart");
         let bucket = super::bucket(env.hash_key, caller.call_id());
         let mut call = Call {
             key: survivor.call,
+            span: span.clone(),
             direction: survivor.direction,
             bucket,
             arrived: env.now,

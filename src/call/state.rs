@@ -107,6 +107,8 @@ impl Line {
 pub struct Call {
     /// Its key for ever.
     pub key: CallKey,
+    /// What the log says in any of its turns is said in here.
+    pub span: tracing::Span,
     /// Who speaks with whom.
     pub direction: Direction,
     /// The bucket of its first Call-ID: every leg's Call-ID leads to the same shard.
@@ -164,6 +166,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The span of the log's lines about call `key`. Names nobody.
+    pub fn span_of(key: CallKey) -> tracing::Span {
+        tracing::info_span!("call", call = %key)
+    }
+
     /// The leg of a side.
     pub fn leg(&mut self, side: Side) -> Option<&mut Leg> {
         match side {

@@ -211,7 +211,8 @@ impl Switch {
             self.core.desk.operator_release(now, agent);
         }
         if let Some(person) = self.core.directory.person(agent).map(|p| p.id.clone()) {
-            tracing::info!(%person, ?change, by, "agent changed");
+            tracing::info!(agent = agent.0, ?change, by, "agent changed");
+            tracing::debug!(agent = agent.0, %person, "this agent");
             self.record(now, What::Agent { person, change, by: by.into() });
         }
         self.seat_changed(now, agent);

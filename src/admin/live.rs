@@ -1,5 +1,6 @@
 //! What is asked of the running server: status, agents, queues, people's states, hanging up.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -39,22 +40,32 @@ pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
     }
     let clients = &status["clients"];
     let (count, index) = (cell(clients, "clients"), cell(clients, "index"));
-    out.push_str(&format!("{:<15}{count} ({index}) {}\n", "clients", cell(clients, "problem")));
-    for journal in status["journal"].as_array().into_iter().flatten() {
-        if !journal["failing"].is_null() {
-            let (file, why) = (cell(journal, "segment"), cell(journal, "failing"));
-            let lines = cell(journal, "backlog_lines");
-            out.push_str(&format!("journal {file} is not written: {why}; {lines} lines wait\n"));
-        }
+    out.push_str(&format!("{:<15}{count} ({index})\n", "clients"));
+    for ailment in status["ailments"].as_array().into_iter().flatten() {
+        out.push_str(&format!("{}\n", ailment.as_str().unwrap_or_default()));
     }
     for trunk in status["trunks"].as_array().into_iter().flatten() {
         let (name, health) = (cell(trunk, "trunk"), cell(trunk, "health"));
         out.push_str(&format!("{:<15}{name}: {health}\n", "trunk"));
     }
+    out.push_str(&refused(&status["refused"]));
     for problem in status["problems"].as_array().into_iter().flatten() {
         out.push_str(&format!("{}\n", problem.as_str().unwrap_or_default()));
     }
     Ok(Printed::new(out, status))
+}
+
+/// The last reload, if it was refused.
+fn refused(refused: &Value) -> String {
+    let Some(problems) = refused["problems"].as_array() else { return String::new() };
+    let (by, at) = (cell(refused, "by"), cell(refused, "at"));
+    let mut out = format!("refused        the configuration of {at} ({by}); the old one goes on\n");
+    for p in problems {
+        let (file, line, column) = (cell(p, "file"), cell(p, "line"), cell(p, "column"));
+        let (severity, message) = (cell(p, "severity"), cell(p, "message"));
+        out.push_str(&format!("  {file}:{line}:{column}: {severity}: {message}\n"));
+    }
+    out
 }
 
 pub(super) fn reload(context: &Context) -> Result<Printed, Failure> {
@@ -91,14 +102,20 @@ fn screen(
 ) -> Result<Printed, Failure> {
     let mut line = Line::open(context).ok_or_else(|| nobody(context))?;
     let ask = Ask::Switch { command: command.clone() };
+    // A file or a pipe gets one table after the other.
+    let clears = std::io::stdout().is_terminal();
     loop {
         let value = line.ask(&ask)?;
         if !watch {
             return Ok(Printed::new(text(&value), value));
         }
-        match context.json {
-            true => say(&format!("{value}\n")),
-            false => say(&format!("{CLEAR}{}", text(&value))),
+        let shown = match context.json {
+            true => format!("{value}\n"),
+            false if clears => format!("{CLEAR}{}", text(&value)),
+            false => format!("{}\n", text(&value)),
+        };
+        if !say(&shown)? {
+            return Ok(Printed::said());
         }
         std::thread::park_timeout(WATCH_EVERY);
     }

@@ -151,6 +151,20 @@ impl Hub {
         lock(&self.pulse).values().map(|(_, health)| health.clone()).collect()
     }
 
+    /// What does not work and stops no call: a restart would not mend it.
+    pub(super) fn ailments(&self) -> Vec<String> {
+        let clients = self.index.status(self.clock.wall()).problem;
+        let clients = clients.map(|why| format!("clients and people are not read: {why}"));
+        let register = self.projecting.get().and_then(Projecting::problem);
+        let register = register.map(|why| format!("the register is behind the journal: {why}"));
+        let journals = self.worker_health().into_iter().chain([self.journal_health()]);
+        let journals = journals.filter_map(|journal| {
+            let (why, lines) = (journal.failing?, journal.backlog_lines);
+            Some(format!("journal {} is not written: {why}; {lines} lines wait", journal.segment))
+        });
+        clients.into_iter().chain(register).chain(journals).collect()
+    }
+
     /// Gives a command to the workers that it is for and waits for all answers, by shard.
     pub(super) async fn ask(
         &self,

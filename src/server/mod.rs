@@ -53,6 +53,7 @@ pub struct Server {
     reloading: Mutex<()>,
     /// Rung when there may be new names.
     names_wanted: tokio::sync::Notify,
+    refused: Mutex<Option<reload::Refused>>,
     runtime: Mutex<Option<tokio::runtime::Runtime>>,
 }
 

@@ -1,7 +1,7 @@
 //! The thread that carries the journal over into the call register.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +19,11 @@ const KEEP: Duration = Duration::from_secs(7 * 86_400);
 pub(super) struct Projecting {
     orders: Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    problem: Problem,
 }
+
+/// Why the register is behind the journal, while it is.
+type Problem = Arc<Mutex<Option<String>>>;
 
 enum Order {
     Step,
@@ -30,9 +34,16 @@ impl Projecting {
     /// Begins. Errors: the system has no thread left.
     pub(super) fn begin(projector: Projector) -> std::io::Result<Self> {
         let (orders, taken) = channel();
+        let problem = Problem::default();
         let thread = std::thread::Builder::new().name("register".into());
-        let thread = thread.spawn(move || run(projector, &taken))?;
-        Ok(Self { orders, thread: Mutex::new(Some(thread)) })
+        let told = problem.clone();
+        let thread = thread.spawn(move || run(projector, &taken, &told))?;
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), problem })
+    }
+
+    /// Why the register is behind the journal, while it is. The journal has everything.
+    pub(super) fn problem(&self) -> Option<String> {
+        super::lock(&self.problem).clone()
     }
 
     /// There is something new.
@@ -52,13 +63,19 @@ impl Projecting {
     }
 }
 
-fn run(mut projector: Projector, orders: &Receiver<Order>) {
+fn run(mut projector: Projector, orders: &Receiver<Order>, problem: &Problem) {
     let rare = RateLimit::new(Duration::from_secs(60));
     let mut pruned = Instant::now();
     loop {
         let more = match projector.step() {
-            Ok(progress) => progress.more,
+            Ok(progress) => {
+                if super::lock(problem).take().is_some() {
+                    tracing::info!("the register follows the journal again");
+                }
+                progress.more
+            }
             Err(error) => {
+                *super::lock(problem) = Some(error.to_string());
                 if let Some(held_back) = rare.pass("register") {
                     tracing::warn!(%error, held_back, "the register is behind the journal");
                 }

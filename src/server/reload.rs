@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::texts::{self, Compiled};
-use super::{Server, hub::Hub, names};
+use super::{ProblemLine, Server, hub::Hub, names};
 use crate::config::ShellSettings;
 use crate::domain::{Directory, DirectoryRows, Listener, NumberFormat, Settings};
 use crate::policy::{Policy, Problem, Severity};
@@ -28,6 +29,20 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+/// A reload that was refused, until one is taken over.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Refused {
+    /// When.
+    pub(super) at: Timestamp,
+    /// Who wanted it: a command, a signal, a saved file.
+    pub(super) by: String,
+    /// Everything that is wrong.
+    pub(super) problems: Vec<ProblemLine>,
+}
+
+/// Problems of one reload that are logged; the status has them all.
+const LOGGED_MAX: usize = 50;
+
 impl Server {
     /// Reads the configuration again. Errors: all its problems; nothing was changed.
     pub fn reload(&self, by: &str) -> Result<Reloaded, Vec<Problem>> {
@@ -38,12 +53,20 @@ impl Server {
                 one(&self.hub.metrics.reloads, "done");
                 let (changed, policy) = (done.changed, &done.policy);
                 tracing::info!(by, changed, %policy, restart = ?done.restart, "configuration reloaded");
+                *super::lock(&self.refused) = None;
             }
             Err(problems) => {
                 one(&self.hub.metrics.reloads, "refused");
-                let first = problems.first().map(Problem::to_string).unwrap_or_default();
                 let count = problems.len();
-                tracing::warn!(by, count, first, "a bad configuration changes nothing");
+                tracing::warn!(by, count, "a bad configuration changes nothing");
+                for problem in problems.iter().take(LOGGED_MAX) {
+                    tracing::warn!(%problem, "not taken over");
+                }
+                *super::lock(&self.refused) = Some(Refused {
+                    at: self.hub.clock.wall(),
+                    by: by.to_string(),
+                    problems: problems.iter().map(ProblemLine::from).collect(),
+                });
             }
         }
         reloaded

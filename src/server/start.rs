@@ -335,6 +335,7 @@ impl Building {
             following: Mutex::default(),
             reloading: Mutex::default(),
             names_wanted: tokio::sync::Notify::new(),
+            refused: Mutex::default(),
             runtime: Mutex::new(Some(runtime)),
         });
         handle.spawn(control::serve(doors.control, server.clone()));

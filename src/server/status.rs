@@ -45,6 +45,7 @@ impl Server {
             "draining": hub.draining.get().is_some(),
             "policy": policy.hash(),
             "problems": problems,
+            "refused": *super::lock(&self.refused),
             "people": directory.agents().count(),
             "calls": sum("calls"),
             "waiting": sum("waiting"),
@@ -53,6 +54,7 @@ impl Server {
             "connections": hub.net.get().map_or(0, |net| net.connections()),
             "clients": hub.index.status(hub.clock.wall()),
             "journal": journals,
+            "ailments": hub.ailments(),
             "trunks": trunks(&workers),
             "silent_workers": hub.silent_workers(),
             "workers": workers,
@@ -67,6 +69,10 @@ fn trunks(workers: &[Value]) -> Vec<Value> {
 }
 
 impl Probe for Hub {
+    fn ailments(&self) -> Vec<String> {
+        Hub::ailments(self)
+    }
+
     fn health(&self) -> Result<(), String> {
         match self.silent_workers()[..] {
             [] => Ok(()),
@@ -85,6 +91,10 @@ impl Probe for Hub {
 
 /// Lets a probe be shared.
 impl Probe for Arc<Hub> {
+    fn ailments(&self) -> Vec<String> {
+        self.as_ref().ailments()
+    }
+
     fn health(&self) -> Result<(), String> {
         self.as_ref().health()
     }

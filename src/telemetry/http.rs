@@ -14,6 +14,8 @@ use super::Metrics;
 pub trait Probe: Send + Sync {
     /// Every worker still turns; otherwise what does not, in words.
     fn health(&self) -> Result<(), String>;
+    /// What does not work, in words, although calls go on: no reason to restart.
+    fn ailments(&self) -> Vec<String>;
     /// New calls are taken; otherwise why not: `draining`, `starting`.
     fn ready(&self) -> Result<(), String>;
 }
@@ -44,16 +46,18 @@ async fn metrics_text(State(shared): State<Shared>) -> Response {
 }
 
 async fn health(State(shared): State<Shared>) -> Response {
-    answer(shared.probe.health())
+    let ailments = shared.probe.ailments();
+    answer(shared.probe.health(), &ailments)
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
-    answer(shared.probe.ready())
+    answer(shared.probe.ready(), &[])
 }
 
-fn answer(state: Result<(), String>) -> Response {
+fn answer(state: Result<(), String>, ailments: &[String]) -> Response {
     match state {
-        Ok(()) => (StatusCode::OK, "ok\n".to_string()).into_response(),
+        Ok(()) if ailments.is_empty() => (StatusCode::OK, "ok\n").into_response(),
+        Ok(()) => (StatusCode::OK, format!("ok, but\n{}\n", ailments.join("\n"))).into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }

@@ -1,9 +1,9 @@
 //! `telefonist backup`: everything that a new machine needs, in one file, while the server runs.
 
-use std::fs::{self, OpenOptions};
-use std::io::BufWriter;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -17,7 +17,8 @@ use crate::store::register::{Projector, Register};
 pub(super) fn backup(context: &Context, file: &Path) -> Result<Printed, Failure> {
     let folder = context.folder();
     let aside = folder.root().join(format!("backup-{}", std::process::id()));
-    fs::create_dir(&aside)?;
+    let made = DirBuilder::new().mode(0o700).create(&aside);
+    made.map_err(|e| Failure::Refused(format!("{}: {e} (--state DIR)", folder.root().display())))?;
     let done = write(context, &folder, &aside, file);
     // What is left of it would only be in the way.
     let _ = fs::remove_dir_all(&aside);
@@ -33,7 +34,7 @@ fn write(
     file: &Path,
 ) -> Result<Vec<String>, Failure> {
     let clients = aside.join("clients.db");
-    ClientsDb::open_read_only(&folder.clients_db())?.backup_to(&clients)?;
+    ClientsDb::open_read_only(&context.clients_file()?)?.backup_to(&clients)?;
     let register = aside.join("register.db");
     // Where we may not write, the register as it is must do.
     let _ = Projector::new(&folder.register_db(), &folder.journal()).catch_up();
@@ -54,11 +55,18 @@ fn write(
         .mode(0o600)
         .open(file)
         .map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
+    if let Err(error) = archive(context, out, &found) {
+        // Half a copy helps nobody, and would be in the way of the next.
+        let _ = fs::remove_file(file);
+        return Err(Failure::Refused(format!("{}: {error}", file.display())));
+    }
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+fn archive(context: &Context, out: File, found: &[(String, PathBuf)]) -> io::Result<()> {
     let mut tar = Tar::new(BufWriter::new(out));
-    for (name, path) in &found {
+    for (name, path) in found {
         tar.file(name, context.at.as_second(), &fs::read(path)?)?;
     }
-    let out = tar.finish()?.into_inner().map_err(|e| Failure::Refused(e.to_string()))?;
-    out.sync_all()?;
-    Ok(found.into_iter().map(|(name, _)| name).collect())
+    tar.finish()?.into_inner()?.sync_all()
 }

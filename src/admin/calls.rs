@@ -1,5 +1,7 @@
 //! The call register, promised callbacks and the journal's events: on the files, server or not.
 
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -115,12 +117,17 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<Printed, Fa
         (None, true) => Begin::Now,
         (None, false) => Begin::Oldest,
     };
+    if !context.folder().root().exists() {
+        return Err(never_ran(context.folder().root()));
+    }
     let mut follower = Follower::new(&context.folder().journal(), begin)?;
     loop {
         let found = follower.step(EVENTS_PER_STEP)?;
         let last = found.is_empty();
         for event in found {
-            say(&format!("{}\n", event.json));
+            if !say(&format!("{}\n", event.json))? {
+                return Ok(Printed::said());
+            }
         }
         if last && !args.follow {
             return Ok(Printed::said());
@@ -138,5 +145,16 @@ fn register(context: &Context) -> Result<Register, Failure> {
         // Where we may not write, the register as it is must do.
         let _ = Projector::new(&folder.register_db(), &folder.journal()).catch_up();
     }
-    Ok(Register::read(&folder.register_db())?)
+    let file = folder.register_db();
+    if std::fs::metadata(&file).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return Err(never_ran(&file));
+    }
+    Ok(Register::read(&file)?)
+}
+
+fn never_ran(missing: &Path) -> Failure {
+    let missing = missing.display();
+    Failure::Refused(format!(
+        "{missing}: not there; no server has run in this folder (--state DIR)"
+    ))
 }

@@ -1,5 +1,6 @@
 //! Where files lie, who is asking, what time it is.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -53,10 +54,30 @@ impl Context {
         config::load(&self.config_dir).map_err(Failure::from)
     }
 
-    /// Clients and people, to be changed.
+    /// Clients and people, to be looked at or changed.
     pub(super) fn clients_db(&self) -> Result<ClientsDb, Failure> {
+        Ok(ClientsDb::open(&self.clients_file()?)?)
+    }
+
+    /// Their file, which is there.
+    pub(super) fn clients_file(&self) -> Result<PathBuf, Failure> {
+        let file = self.folder().clients_db();
+        if std::fs::metadata(&file).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            // A mistyped folder must not become an empty company.
+            return Err(Failure::Refused(format!(
+                "{}: not there; import people and clients first, or name the state folder (--state DIR)",
+                file.display()
+            )));
+        }
+        Ok(file)
+    }
+
+    /// The same, made if it is not there.
+    pub(super) fn new_clients_db(&self) -> Result<ClientsDb, Failure> {
         let folder = self.folder();
-        folder.create()?;
+        folder.create().map_err(|e| {
+            Failure::Refused(format!("{}: {e} (--state DIR)", folder.root().display()))
+        })?;
         Ok(ClientsDb::open(&folder.clients_db())?)
     }
 

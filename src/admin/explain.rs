@@ -40,7 +40,7 @@ fn alone(
 ) -> Result<Decision, Failure> {
     let compiled = compile(&context.config_dir)?;
     let settings = compiled.config.settings.clone();
-    let file = context.folder().clients_db();
+    let file = context.clients_file()?;
     let rows =
         ClientsDb::open_read_only(&file)?.directory_rows(&settings.realm, context.today())?;
     let directory = directory(None, rows, &compiled)?;

@@ -15,7 +15,7 @@ const BAD_SHOWN_MAX: usize = 200;
 
 pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<ImportReport, Failure> {
     let config = context.config()?;
-    let mut db = context.clients_db()?;
+    let mut db = context.new_clients_db()?;
     let kind = match args.what {
         ImportWhat::Clients => ImportKind::Clients,
         ImportWhat::People => ImportKind::People,

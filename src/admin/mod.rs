@@ -35,13 +35,28 @@ use output::{Failure, Printed};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
     let context = Context::new(&arguments.common);
     let done = run(&context, arguments.command);
     match done {
         Ok(printed) => printed.print(context.json),
         Err(failure) => failure.print(context.json),
     }
+}
+
+/// Help and version, or what is wrong with the arguments: as JSON if that was asked for.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    if as_json && error.use_stderr() {
+        let text = error.render().to_string();
+        return Failure::Usage(text.trim_start_matches("error: ").trim_end().into()).print(true);
+    }
+    // Nobody is left to hear that the output is gone.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
 fn run(context: &Context, command: Command) -> Result<Printed, Failure> {

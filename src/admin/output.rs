@@ -1,7 +1,7 @@
 //! What a command says, for eyes or as JSON, and the exit code that goes with it.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -34,12 +34,17 @@ impl Printed {
 
     /// Writes it out.
     pub(super) fn print(self, as_json: bool) -> ExitCode {
-        if as_json && !self.json.is_null() {
-            say(&format!("{:#}\n", self.json));
+        let said = if as_json && !self.json.is_null() {
+            say(&format!("{:#}\n", self.json))
         } else if !as_json && !self.text.is_empty() {
-            say(&format!("{}\n", self.text.trim_end()));
+            say(&format!("{}\n", self.text.trim_end()))
+        } else {
+            Ok(true)
+        };
+        match said {
+            Ok(_) => ExitCode::from(u8::from(self.found)),
+            Err(failure) => failure.print(false),
         }
-        ExitCode::from(u8::from(self.found))
     }
 }
 
@@ -60,7 +65,8 @@ impl Failure {
     /// Writes it to standard error, or as JSON to standard output.
     pub(super) fn print(self, as_json: bool) -> ExitCode {
         if as_json {
-            say(&format!("{:#}\n", self.json()));
+            // The exit code says it, too.
+            let _ = say(&format!("{:#}\n", self.json()));
         } else {
             // Nobody is left to hear that standard error is gone.
             let _ = writeln!(std::io::stderr(), "{self}");
@@ -116,10 +122,15 @@ impl From<Vec<Problem>> for Failure {
     }
 }
 
-/// To standard output; a reader that has seen enough (`| head`) is no error.
-pub(super) fn say(text: &str) {
+/// To standard output. `false`: the reader has seen enough (`| head`), which is no error; whoever goes
+/// on and on ends then. Errors: what was said is lost, for the disk is full.
+pub(super) fn say(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Failure::Refused(format!("standard output: {e}"))),
+    }
 }
 
 /// Columns wide enough for their longest cell.

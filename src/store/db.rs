@@ -3,6 +3,8 @@
 //! Owns the connection for commands and imports; the follower has its own, so that a long import
 //! never delays it. Every command states who gave it: a row in `audit`.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +45,11 @@ impl ClientsDb {
     /// newer version, a damaged, locked or read-only file.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
+        if file != Path::new(":memory:") {
+            // SQLite gives its other files the same mode. An existing file keeps the mode that it has:
+            // a CRM may have been let in.
+            make_private(File::options().append(true).create(true), file)?;
+        }
         let mut connection = Connection::open(file).map_err(sql)?;
         connection.busy_timeout(LOCK_WAIT).map_err(sql)?;
         // Asked first: WAL must not be switched on in a stranger's file.
@@ -182,4 +189,18 @@ fn copy_pages(from: &Connection, file: &Path, part: &Path) -> Result<(), StoreEr
     // One file, not three: the copy is not followed by a WAL of its own.
     target.pragma_update(None, "journal_mode", "DELETE").map_err(there)?;
     target.close().map_err(|(_, e)| there(e))
+}
+
+/// Makes a file that only its owner may read (clause D6).
+pub(super) fn make_private(options: &mut OpenOptions, file: &Path) -> Result<(), StoreError> {
+    match options.mode(0o600).open(file) {
+        Ok(_) => Ok(()),
+        // Whoever may only read it hears from SQLite what that means.
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::refused(format!("{}: is there already", file.display())))
+        }
+        Err(e) => Err(StoreError::io(file, &e)),
+    }
 }

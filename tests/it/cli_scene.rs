@@ -124,6 +124,13 @@ impl Scene {
 
     /// A server that takes calls.
     pub fn serve(&self) -> Running {
+        let running = self.serve_quietly();
+        running.says(" ready ");
+        running
+    }
+
+    /// One that is about to.
+    pub fn serve_quietly(&self) -> Running {
         let mut program = self.program(&["serve"]);
         let mut child = program.stderr(Stdio::piped()).spawn().expect("the program runs");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -134,9 +141,7 @@ impl Scene {
                 let _ = say.send(line);
             }
         });
-        let running = Running { child, log };
-        running.says(" ready ");
-        running
+        Running { child, log }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -146,6 +146,11 @@ fn a_good_reload_counts_and_a_bad_one_changes_nothing() {
     assert!(done["restart"][0].as_str().is_some_and(|r| r.contains("agents_max")), "{done}");
     scene.edit("policy.toml", "[[rule]]", "[[rul]]");
     server.says("a bad configuration changes nothing");
+    server.says("not taken over");
+    let refused = scene.json(&["status"])["refused"].clone();
+    assert_eq!(refused["by"], "file change");
+    let first = refused["problems"][0]["message"].as_str().expect("a problem");
+    assert!(scene.ok(&["status"]).contains(first), "{refused}");
     let (code, why) = scene.fails(&["reload"]);
     assert_eq!(code, 1);
     assert!(why.contains("policy.toml:"), "{why}");
@@ -154,7 +159,8 @@ fn a_good_reload_counts_and_a_bad_one_changes_nothing() {
     scene.edit("policy.toml", "\n[", "\n# mended\n[");
     let line = server.says("configuration reloaded");
     assert!(line.contains("file change"), "{line}");
-    assert_ne!(scene.json(&["status"])["policy"], before);
+    let status = scene.json(&["status"]);
+    assert!(status["policy"] != before && status["refused"].is_null(), "{status}");
     server.signal("-HUP");
     let line = server.says("configuration reloaded");
     assert!(line.contains("SIGHUP"), "{line}");

@@ -16,8 +16,7 @@ mod schema;
 mod story;
 mod text;
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ pub(super) use query::{client, moment, number};
 pub use story::{CallStory, OfferRow, PolicyText, StepRow};
 pub use text::{callbacks_table, calls_table, story_text};
 
+use super::db::make_private;
 use super::{StoreError, migrate};
 
 /// How long a statement waits for another program's lock, milliseconds. Only the store's thread and
@@ -121,19 +121,5 @@ impl Register {
 
     pub(super) fn sql(&self, error: rusqlite::Error) -> StoreError {
         StoreError::sql(&self.file, &error)
-    }
-}
-
-/// Makes a file that only its owner may read (clause D6).
-fn make_private(options: &mut OpenOptions, file: &Path) -> Result<(), StoreError> {
-    match options.mode(0o600).open(file) {
-        Ok(_) => Ok(()),
-        // Whoever may only read it hears from SQLite what that means.
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(StoreError::refused(format!("{}: is there already", file.display())))
-        }
-        Err(e) => Err(StoreError::io(file, &e)),
     }
 }

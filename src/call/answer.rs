@@ -349,13 +349,16 @@ fn better(known: Option<Message>, new: &Message) -> Option<Message> {
 }
 
 /// A 2xx to an INVITE of ours that nobody remembers (it was cut by a restart): ACK and BYE, or the
-/// phone would believe in a call that is not there.
+/// phone would believe in a call that is not there. Only if its From tag is the one that we gave that
+/// Call-ID, and to where it came from: a forged 2xx would have us send a dozen messages to anybody.
 pub fn refuse_stray(env: &mut Env<'_>, response: &Message, flow: Flow) {
-    let ours = super::mint::bucket_of(response.call_id()).is_some();
+    let call_id = response.call_id();
     let (Some(tag), Some(from)) = (response.from_tag(), response.from()) else { return };
+    let ours = super::mint::bucket_of(call_id).is_some()
+        && super::mint::tag_of(env.hash_key, call_id) == tag;
     let Some((cseq, _)) = response.cseq().filter(|_| ours) else { return };
     let opening = Opening {
-        call_id: response.call_id().to_owned(),
+        call_id: call_id.to_owned(),
         local_tag: tag.to_owned(),
         local: format!("<{}>", from.uri),
         remote: String::new(),
@@ -364,9 +367,11 @@ pub fn refuse_stray(env: &mut Env<'_>, response: &Message, flow: Flow) {
         route: Vec::new(),
         cseq,
     };
-    let Ok(dialog) = Dialog::uac(&opening, response) else { return };
-    let origin = Origin::new(env.mint);
-    let mut leg = Leg::new(dialog, flow, None, origin, env.now, env.settings);
-    acknowledge(env, &mut leg, cseq, None);
-    super::ending::say_bye(env, &mut leg);
+    let Ok(mut dialog) = Dialog::uac(&opening, response) else { return };
+    let ack = dialog.ack(cseq);
+    env.tx.send_ack(ack, flow);
+    let bye = dialog.request(&Method::Bye);
+    if env.tx.request(env.now, bye, Method::Bye, flow).is_err() {
+        tracing::warn!("transactions_max is reached: a BYE could not be sent");
+    }
 }

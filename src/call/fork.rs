@@ -55,10 +55,11 @@ impl Target {
     /// A phone of one of our people.
     pub fn binding(binding: &Arc<Binding>, domain: &str) -> Self {
         let routes: Vec<String> = binding.path.iter().map(ToString::to_string).collect();
-        let flow = match routes.first() {
-            Some(first) => flow_towards(first.trim_matches(['<', '>']), binding.flow),
-            None => binding.flow,
-        };
+        let named = routes.first().map(|r| flow_towards(r.trim_matches(['<', '>']), binding.flow));
+        // A Path may name another port of the host that registered, never another host: whoever has
+        // a password could aim our INVITEs at a third party.
+        let is_near = |flow: &Flow| flow.remote.ip() == binding.flow.remote.ip();
+        let flow = named.filter(is_near).unwrap_or(binding.flow);
         let (aor, key) = (binding.aor.clone(), binding.key.clone());
         let whose = BindingRef { aor, key, epoch: binding.epoch };
         Self {
@@ -80,7 +81,7 @@ impl Fork {
         from: &str,
     ) -> (Fork, Option<ClientTx>) {
         let call_id = env.mint.call_id(call.bucket);
-        let tag = env.mint.tag();
+        let tag = super::mint::tag_of(env.hash_key, &call_id);
         let mut origin = Origin::new(env.mint);
         let invite = Opening {
             call_id,

@@ -61,6 +61,15 @@ pub fn hashed(key: &[u8; 16], text: &str) -> u16 {
     (hasher.finish() % u64::from(BUCKETS)) as u16
 }
 
+/// Our tag in the dialog that we begin with a Call-ID of ours: as hard to guess as a random one, and
+/// known again after a restart, when nothing else tells an answer to us from a forged one.
+pub fn tag_of(key: &[u8; 16], call_id: &str) -> String {
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(b"tag\0");
+    hasher.write(call_id.as_bytes());
+    format!("{:016x}", hasher.finish())
+}
+
 /// The bucket inside a Call-ID that `Mint::call_id` made; `None` for a stranger's.
 pub fn bucket_of(call_id: &str) -> Option<u16> {
     let ours = call_id.len() == CALL_ID_LEN

@@ -35,15 +35,17 @@ impl NonceWindow for Window<'_> {
 const DRAIN_RETRY_AFTER_S: u32 = 10;
 
 impl Switch {
-    /// A request outside every dialog of ours.
+    /// A request outside every dialog of ours. What is refused before its sender is known is answered
+    /// once and forgotten: a flood of such requests fills no table, and one with a forged source draws
+    /// one answer.
     pub(super) fn request(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow) {
-        let tag = self.core.mint.tag();
+        let tag = self.core.tx.stateless_tag(&request);
         let for_us = matches!(
             request.method(),
             Method::Register | Method::Invite | Method::Options | Method::Bye | Method::Update
         );
         if request.max_forwards() == Some(0) && *request.method() != Method::Options {
-            return self.answer(now, tx, Builder::reply(&request, 483, Some(&tag)));
+            return self.refuse(now, tx, Builder::reply(&request, 483, Some(&tag)));
         }
         let tagged = request.to_tag().is_some() && *request.method() != Method::Register;
         let tagged = tagged || matches!(request.method(), Method::Bye | Method::Update);
@@ -51,19 +53,19 @@ impl Switch {
             return;
         }
         if *request.method() == Method::Options && !tagged && self.drains_for(flow) {
-            return self.answer(now, tx, busy(&request, &tag));
+            return self.refuse(now, tx, busy(&request, &tag));
         }
         if tagged || for_us {
             let in_dialog = !tagged;
             if let Some(answer) = answer_to(&request, &CAN, in_dialog, &tag) {
-                return self.core.tx.respond(now, tx, answer.status, answer.bytes);
+                return self.core.tx.respond_once(now, tx, answer.status, answer.bytes);
             }
         }
         match request.method() {
             Method::Register => self.register(now, tx, &request, flow, &tag),
             Method::Invite => self.invite(now, tx, request, flow, &tag),
             Method::Bye | Method::Update | Method::Prack => {
-                self.answer(now, tx, Builder::reply(&request, 481, Some(&tag)));
+                self.refuse(now, tx, Builder::reply(&request, 481, Some(&tag)));
             }
             _ => self.between_people(now, tx, request, flow, &tag),
         }
@@ -71,11 +73,13 @@ impl Switch {
 
     pub(super) fn answer(&mut self, now: Moment, tx: ServerTx, reply: Builder) {
         let bytes = reply.finish();
-        let status = std::str::from_utf8(bytes.get(8..11).unwrap_or_default())
-            .ok()
-            .and_then(|digits| digits.parse().ok())
-            .unwrap_or(500);
-        self.core.tx.respond(now, tx, status, bytes);
+        self.core.tx.respond(now, tx, status_of(&bytes), bytes);
+    }
+
+    /// An answer to somebody whom we do not know (yet), kept by nobody.
+    fn refuse(&mut self, now: Moment, tx: ServerTx, reply: Builder) {
+        let bytes = reply.finish();
+        self.core.tx.respond_once(now, tx, status_of(&bytes), bytes);
     }
 
     /// A source that failed too often is not answered: new requests of it are dropped unread.
@@ -83,7 +87,7 @@ impl Switch {
         let max = self.core.settings.limits.failures_per_minute_max;
         let source = flow.remote.ip();
         let silenced = message.is_request()
-            && message.to_tag().is_none()
+            && (message.to_tag().is_none() || *message.method() == Method::Register)
             && !matches!(message.method(), Method::Ack | Method::Cancel)
             && self.core.shared.meters.sources.failures(source, now) >= max
             && self.trunk_at(flow).is_none();
@@ -100,17 +104,17 @@ impl Switch {
 
     fn register(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
         if let Some(reply) = registrar::screen(request, &self.core.settings, tag) {
-            return self.answer(now, tx, reply);
+            return self.refuse(now, tx, reply);
         }
         let user = match self.verdict(now, request, false) {
             Verdict::Ok { user } => user,
             Verdict::Challenge { stale } => {
                 let reply = self.auth.challenge(now, request, false, stale, tag);
-                return self.answer(now, tx, reply);
+                return self.refuse(now, tx, reply);
             }
             Verdict::Forbidden => {
                 self.failed(now, flow.remote.ip());
-                return self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+                return self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
             }
         };
         let presented = Presented { request, flow, user: &user, tag };
@@ -242,7 +246,7 @@ impl Switch {
         if !claims && !has_answer {
             self.failed(now, flow.remote.ip());
             tracing::info!(source = %flow, "INVITE from nowhere known: 403");
-            self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+            self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
             return None;
         }
         match self.verdict(now, request, true) {
@@ -251,18 +255,18 @@ impl Switch {
                 let source =
                     person.or_else(|| self.digest_trunk(&user).cloned().map(Source::Trunk));
                 if source.is_none() {
-                    self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+                    self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
                 }
                 source
             }
             Verdict::Challenge { stale } => {
                 let reply = self.auth.challenge(now, request, true, stale, tag);
-                self.answer(now, tx, reply);
+                self.refuse(now, tx, reply);
                 None
             }
             Verdict::Forbidden => {
                 self.failed(now, flow.remote.ip());
-                self.answer(now, tx, Builder::reply(request, 403, Some(tag)));
+                self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
                 None
             }
         }
@@ -306,6 +310,12 @@ impl Switch {
             }
         }
     }
+}
+
+/// Of a response that we have just written.
+fn status_of(response: &[u8]) -> u16 {
+    let digits = std::str::from_utf8(response.get(8..11).unwrap_or_default());
+    digits.ok().and_then(|digits| digits.parse().ok()).unwrap_or(500)
 }
 
 /// What we can, for Allow, Accept and Supported.

@@ -96,6 +96,20 @@ impl Transactions {
         self.sweep();
     }
 
+    /// Answers a request once and forgets it, as a stateless server does (§8.2.7): nothing repeats the
+    /// answer, and nobody fills the table with requests that we refuse (§26.3.2.4 wants challenges to
+    /// strangers so). For a final answer that the same request would get again, in the turn that
+    /// brought it; one that has had a provisional response is answered as by [`Transactions::respond`].
+    pub fn respond_once(&mut self, now: Moment, tx: ServerTx, status: u16, bytes: Bytes) {
+        self.servers.respond_once(now, tx, (status, bytes), &mut self.wire);
+        self.sweep();
+    }
+
+    /// The To tag for answers that [`Transactions::respond_once`] sends: the same for the same request.
+    pub fn stateless_tag(&self, request: &Message) -> String {
+        self.secret.stateless_tag(request)
+    }
+
     /// Sends a request over `flow` with our Via on top. `method` is the draft's.
     ///
     /// # Errors

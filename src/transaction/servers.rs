@@ -203,6 +203,23 @@ impl Servers {
         self.input(now, tx, input, Hand::Response(bytes), wire);
     }
 
+    /// The transaction user answers, once and for all.
+    pub(super) fn respond_once(
+        &mut self,
+        now: Moment,
+        tx: ServerTx,
+        (status, bytes): (u16, Bytes),
+        wire: &mut Wire,
+    ) {
+        match self.table.get(&tx) {
+            Some(server) if server.sent.is_none() && server.to_tag.is_none() => {
+                wire.send(server.flow, bytes);
+                self.end(tx, wire);
+            }
+            _ => self.respond(now, tx, (status, bytes), wire),
+        }
+    }
+
     /// A timer of the queue has come.
     pub(super) fn fired(
         &mut self,

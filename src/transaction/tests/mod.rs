@@ -150,6 +150,14 @@ impl World {
         self.drain();
     }
 
+    fn respond_once(&mut self, tx: ServerTx, status: u16) {
+        let request = self.request_of(tx);
+        let tag = self.layer.stateless_tag(&request);
+        let bytes = Builder::reply(&request, status, Some(&tag)).finish();
+        self.layer.respond_once(self.now, tx, status, bytes);
+        self.drain();
+    }
+
     fn cancel(&mut self, tx: ClientTx) {
         self.layer.cancel(self.now, tx, Some("SIP;cause=200;text=\"Call completed elsewhere\""));
         self.drain();

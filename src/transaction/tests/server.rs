@@ -66,6 +66,34 @@ fn a_refusal_is_repeated_until_nobody_can_still_ask_for_it() {
 }
 
 #[test]
+fn an_answer_once_and_for_all_is_not_repeated_and_leaves_nothing_behind() {
+    for (method, flow) in [("INVITE", udp()), ("OPTIONS", udp()), ("INVITE", tcp())] {
+        let mut world = World::new();
+        for _ in 0..2 {
+            let tx = world.arrive(method, flow);
+            world.respond_once(tx, 403);
+            assert!(world.layer.is_empty(), "{:?}", world.layer.counts());
+        }
+        world.receive(&ack(&request(method, "z9hG4bK-1"), "z9hG4bK-1"), flow);
+        world.pass(40_000);
+        // The same request, sent again, is new and gets the same answer.
+        assert_eq!(world.sent(), [format!("0 403 {method}"), format!("0 403 {method}")]);
+        world.ends_empty();
+    }
+}
+
+#[test]
+fn who_was_told_to_wait_gets_an_answer_that_is_repeated() {
+    let mut world = World::new();
+    let tx = world.arrive("INVITE", udp());
+    world.pass(200);
+    world.respond_once(tx, 403);
+    world.pass(500);
+    assert_eq!(world.sent(), ["200 100 INVITE", "200 403 INVITE", "700 403 INVITE"]);
+    world.ends_empty();
+}
+
+#[test]
 fn a_refusal_over_a_stream_is_sent_once_and_awaits_its_ack_too() {
     let mut world = World::new();
     let tx = world.arrive("INVITE", tcp());

@@ -1,6 +1,7 @@
 //! Calls bridged by one switch: what every party hears, and what is written down.
 
 mod relays;
+mod trust;
 mod world;
 
 use std::time::Duration;

@@ -343,6 +343,19 @@ impl World {
 
     /// Registers `user` from `at`, with the right password.
     pub fn register(&mut self, user: &str, at: &str) {
+        self.register_with(user, at, &[]);
+    }
+
+    /// The answer to a challenge; each count is used once.
+    pub fn answer_to(challenge: &str, method: Method, user: &str, password: &str) -> String {
+        let challenge = Challenge::parse(challenge).expect("digest");
+        let uri = format!("sip:{DOMAIN}");
+        let asked = Asked { method: &method, uri: &uri, body: b"", cnonce: "abc", count: 1 };
+        challenge.answer(&Login { user, password }, &asked)
+    }
+
+    /// The same with further headers.
+    pub fn register_with(&mut self, user: &str, at: &str, more: &[(&str, &str)]) {
         let draft = |branch: String, cseq: u32, authorization: Option<String>| {
             let draft = Builder::request(&Method::Register, &format!("sip:{DOMAIN}"))
                 .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
@@ -353,6 +366,7 @@ impl World {
                 .header(Header::CSeq, format_args!("{cseq} REGISTER"))
                 .header(Header::Contact, format_args!("<sip:{user}@{at}>"))
                 .header(Header::Expires, 3_600);
+            let draft = more.iter().fold(draft, |draft, (name, value)| draft.named(name, value));
             match authorization {
                 Some(line) => draft.header(Header::Authorization, line).finish(),
                 None => draft.finish(),
@@ -362,11 +376,7 @@ impl World {
         self.send(at, draft(branch, 1, None));
         let challenged = self.response(at, 401);
         let line = challenged.header(Header::WwwAuthenticate).expect("a challenge").to_owned();
-        let challenge = Challenge::parse(&line).expect("digest");
-        let uri = format!("sip:{DOMAIN}");
-        let asked =
-            Asked { method: &Method::Register, uri: &uri, body: b"", cnonce: "abc", count: 1 };
-        let answer = challenge.answer(&Login { user, password: "secret" }, &asked);
+        let answer = Self::answer_to(&line, Method::Register, user, "secret");
         let branch = self.branch();
         self.send(at, draft(branch, 2, Some(answer)));
         self.response(at, 200);

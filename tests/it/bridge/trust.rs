@@ -1,0 +1,134 @@
+//! What strangers, and people with a password and bad intentions, cannot make the switch do.
+
+use bytes::Bytes;
+use telefonist::domain::ShardId;
+use telefonist::sip::{Builder, Header, Message, Method};
+
+use super::world::{ANSWER, DOMAIN, OFFER, TRUNK, World};
+use super::{OLE, secs, world};
+
+const STRANGER: &str = "198.51.100.66:5060";
+const VICTIM: &str = "203.0.113.9:5060";
+
+/// A request of nobody's, complete; `lines` go on top.
+fn ask(w: &mut World, method: &str, uri: &str, from: &str, lines: &str) -> Bytes {
+    let branch = w.branch();
+    Bytes::from(format!(
+        "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {STRANGER};branch={branch};rport\r\n{lines}\
+         Max-Forwards: 70\r\nFrom: <{from}>;tag=f{branch}\r\nTo: <{uri}>\r\nCall-ID: {branch}\r\n\
+         CSeq: 1 {method}\r\nContact: <sip:x@{VICTIM}>\r\nContent-Length: 0\r\n\r\n"
+    ))
+}
+
+#[test]
+fn a_forged_answer_to_no_invite_of_ours_makes_us_say_nothing() {
+    let mut w = world();
+    // What a Call-ID of ours looks like, everybody can see who was called once.
+    let call_id = telefonist::call::Mint::new([9; 32]).call_id(u16::from(ShardId(0).0));
+    let forged = format!(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1\r\n\
+         From: <sip:a@{DOMAIN}>;tag=0123456789abcdef\r\nTo: <sip:b@{DOMAIN}>;tag=t\r\n\
+         Call-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <sip:x@{VICTIM}>\r\n\
+         Record-Route: <sip:{VICTIM};lr>\r\nContent-Length: 0\r\n\r\n"
+    );
+    w.send(STRANGER, Bytes::from(forged));
+    w.run(secs(60));
+    w.nothing(STRANGER);
+    w.nothing(VICTIM);
+    w.assert_quiet();
+}
+
+#[test]
+fn a_true_answer_that_comes_too_late_is_hung_up_where_it_came_from() {
+    let mut before = world();
+    before.register("ole", OLE);
+    before.invite("03023125001", "s1", OFFER);
+    let offered = before.request(OLE, Method::Invite);
+    // The server is started anew and knows nothing; the phone answers, and names another host.
+    let mut w = world();
+    let reply = Builder::reply(&offered, 200, Some("late"))
+        .header(Header::Contact, format_args!("<sip:ole@{VICTIM}>"))
+        .body("application/sdp", ANSWER.as_bytes());
+    w.send(OLE, reply.finish());
+    w.request(OLE, Method::Ack);
+    w.request(OLE, Method::Bye);
+    w.nothing(VICTIM);
+}
+
+#[test]
+fn a_path_is_followed_to_a_port_of_the_same_host_only() {
+    for (path, hears) in [(VICTIM, OLE), ("192.0.2.30:5099", "192.0.2.30:5099")] {
+        let mut w = world();
+        let path_value = format!("<sip:{path};lr>");
+        w.register_with("ole", OLE, &[("Supported", "path"), ("Path", &path_value)]);
+        w.invite("03023125001", "p1", OFFER);
+        let offered = w.request(hears, Method::Invite);
+        assert_eq!(offered.values(Header::Route).next(), Some(&*path_value));
+        w.nothing(VICTIM);
+    }
+}
+
+#[test]
+fn what_strangers_are_refused_leaves_nothing_behind() {
+    let mut w = world();
+    let ours = format!("sip:ole@{DOMAIN}");
+    let elsewhere = "sip:x@elsewhere.test";
+    let to_us = format!("sip:100@{DOMAIN}");
+    for (method, uri, from, status) in [
+        ("INVITE", &*to_us, elsewhere, 403),
+        ("INVITE", &*to_us, &*ours, 407),
+        ("MESSAGE", &*to_us, &*ours, 407),
+        ("REGISTER", "sip:example.com", &*ours, 401),
+        ("REGISTER", "sip:elsewhere.test", &*ours, 403),
+        ("OPTIONS", &*to_us, elsewhere, 200),
+        ("BYE", &*to_us, elsewhere, 481),
+        ("FOO", &*to_us, elsewhere, 403),
+    ] {
+        let request = ask(&mut w, method, uri, from, "");
+        for _ in 0..2 {
+            w.send(STRANGER, request.clone());
+            let answer = w.response(STRANGER, status);
+            assert!(w.switch.is_idle(), "{method} is kept");
+            assert!(answer.to_tag().is_some());
+        }
+        w.run(secs(40));
+        w.nothing(STRANGER);
+    }
+}
+
+#[test]
+fn a_refusal_that_is_asked_for_again_has_the_same_tag() {
+    let mut w = world();
+    let request = ask(&mut w, "INVITE", "sip:100@example.com", "sip:x@elsewhere.test", "");
+    let mut tags = (0..2).map(|_| {
+        w.send(STRANGER, request.clone());
+        w.response(STRANGER, 403).to_tag().map(str::to_owned)
+    });
+    assert_eq!(tags.next(), tags.next());
+}
+
+#[test]
+fn a_wrong_password_is_counted_whatever_tag_the_register_carries() {
+    let mut w = world();
+    let uri = format!("sip:ole@{DOMAIN}");
+    let challenge = {
+        let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, "");
+        w.send(STRANGER, request);
+        w.response(STRANGER, 401).header(Header::WwwAuthenticate).expect("one").to_owned()
+    };
+    let mut answered = 0;
+    for guess in 0..100 {
+        let line = World::answer_to(&challenge, Method::Register, "ole", &format!("guess{guess}"));
+        let lines = format!("Authorization: {line}\r\n");
+        let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, &lines);
+        let text = String::from_utf8_lossy(&request)
+            .replace("To: <sip:example.com>", "To: <sip:ole@example.com>;tag=x");
+        w.send(STRANGER, Bytes::from(text));
+        answered += usize::from(w.take(STRANGER).is_some());
+    }
+    assert_eq!(answered, 20, "failures_per_minute_max");
+    let request = ask(&mut w, "INVITE", &uri, "sip:x@elsewhere.test", "");
+    w.send(TRUNK, request);
+    let told: Message = w.take(TRUNK).expect("others are served");
+    assert_ne!(told.status(), 403);
+}

@@ -1,7 +1,8 @@
 //! Meters: limits that are the server's and not one worker's, in tables of fixed size.
 //!
 //! * [`Trunks`]: calls at once and calls per second of each trunk.
-//! * [`Sources`]: failures of each source address in a minute.
+//! * [`Sources`]: failures of each source address in a minute; requests of nobody we know apart, since
+//!   their sources may be forged.
 //! * [`Nonces`]: which counts of a digest nonce were used (RFC 7616 §3.4, `nc`).
 //! * [`Counters`]: what telemetry shows.
 //!
@@ -40,8 +41,10 @@ impl Default for MeterLimits {
 pub struct Meters {
     /// Calls of trunks.
     pub trunks: Trunks,
-    /// Failures of source addresses.
+    /// Wrong passwords of source addresses; each had received a challenge of ours.
     pub sources: Sources,
+    /// Requests of nobody we know, by the source address that they claim.
+    pub strangers: Sources,
     /// Digest nonces.
     pub nonces: Nonces,
     /// Figures.
@@ -55,6 +58,7 @@ impl Meters {
         Self {
             trunks: Trunks::new(limits.trunks_max, key),
             sources: Sources::new(limits.sources_max, key),
+            strangers: Sources::new(limits.sources_max, key),
             nonces: Nonces::new(limits.nonces_max, key),
             counters: Counters::default(),
         }

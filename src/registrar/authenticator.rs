@@ -9,14 +9,18 @@
 //!
 //! ```text
 //!   no credentials for our realm ──────────────► Challenge { stale: false }
-//!   the response is wrong, or no such user ────► Forbidden          (counts as a failure of the source)
-//!   right, but the nonce is not ours or old ───► Challenge { stale: true }   (RFC 7616 §3.3: no new
+//!   the nonce is old, or none for this source ─► Challenge { stale: true }   (RFC 7616 §3.3: no new
 //!   right, but this count was used before ─────► Challenge { stale: true }    password is asked for)
+//!   the response is wrong, or no such user ────► Forbidden          (counts as a failure of the source)
 //!   right ─────────────────────────────────────► Ok { user }
 //! ```
+//! The nonce is looked at first. So a guess costs a nonce that came to the guesser's own address: a forged
+//! source is never blamed, and an old nonce tells nothing about the password.
+//!
 //! The `uri` parameter is hashed as the client wrote it and not compared with the Request-URI: elements on the
 //! way may rewrite that (§22.4), and a count that is good once makes a moved response worthless.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +102,7 @@ impl Authenticator {
     pub fn challenge(
         &mut self,
         now: Moment,
-        request: &Message,
+        (request, source): (&Message, IpAddr),
         proxy: bool,
         stale: bool,
         tag: &str,
@@ -107,7 +111,7 @@ impl Authenticator {
             true => (407, Header::ProxyAuthenticate),
             false => (401, Header::WwwAuthenticate),
         };
-        let nonce = self.mint.mint(now, self.ids.next_u64());
+        let nonce = self.mint.mint(now, self.ids.next_u64(), source);
         let reply = Builder::reply(request, status, Some(tag));
         self.offered.iter().fold(reply, |reply, &algorithm| {
             let challenge = Challenge {
@@ -127,7 +131,7 @@ impl Authenticator {
     pub fn check(
         &self,
         now: Moment,
-        request: &Message,
+        (request, source): (&Message, IpAddr),
         proxy: bool,
         lookup: &dyn Fn(&str) -> Option<Credentials>,
         window: &dyn NonceWindow,
@@ -138,6 +142,9 @@ impl Authenticator {
         let mut answers = lines.filter_map(ours).filter_map(|a| a.algorithm.map(|with| (a, with)));
         let answer = answers.find(|(_, with)| self.offered.contains(with));
         let Some((answer, algorithm)) = answer else { return Verdict::Challenge { stale: false } };
+        let Some(nonce) = self.mint.read(now, &answer.nonce, source) else {
+            return Verdict::Challenge { stale: true };
+        };
         let known = lookup(&answer.username);
         let credentials = known.as_ref().unwrap_or(&self.nobody);
         let ha1 = match algorithm {
@@ -145,15 +152,12 @@ impl Authenticator {
             Algorithm::Sha256 => &credentials.ha1_sha256,
         };
         let proves = answer.proves(ha1, request.method(), &request.body());
-        let nonce = self.mint.read(now, &answer.nonce);
         let Some(credentials) = known.filter(|_| proves) else { return Verdict::Forbidden };
         // Without `qop` there is no count: such a nonce is good for one request.
         let count = answer.count().filter(|_| answer.qop.is_some()).unwrap_or(1);
-        match nonce {
-            Some(nonce) if window.first_use(&nonce.id, nonce.issued, now, count) => {
-                Verdict::Ok { user: credentials.user }
-            }
-            _ => Verdict::Challenge { stale: true },
+        match window.first_use(&nonce.id, nonce.issued, now, count) {
+            true => Verdict::Ok { user: credentials.user },
+            false => Verdict::Challenge { stale: true },
         }
     }
 }

@@ -3,13 +3,17 @@
 //! ```text
 //!   6 bytes          8 bytes   16 bytes
 //!  ┌────────────────┬─────────┬──────────────────────────────────┐
-//!  │ minted, ms     │ id      │ HMAC-SHA256(key, minted ‖ id)    │   base64url, 40 characters
+//!  │ minted, ms     │ id      │ HMAC-SHA256(key, minted, id, ip) │   base64url, 40 characters
 //!  └────────────────┴─────────┴──────────────────────────────────┘
 //! ```
+//! The address that it was sent to is sealed with it: whoever shows it has received what we send there,
+//! so nobody gets somebody else's address into trouble by forging it.
+//!
 //! Every worker holds the same key and so knows every other's nonces. The key must be fresh at each
 //! start: `Moment` begins anew then, and a kept key would bring old nonces back to life. How often a
 //! nonce's counts were used is not known here: see [`NonceWindow`](super::NonceWindow).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -46,22 +50,22 @@ impl Mint {
         Self { seal, lifetime }
     }
 
-    /// The nonce of `id`, which must be used once only.
-    pub fn mint(&self, now: Moment, id: u64) -> String {
+    /// The nonce of `id`, which must be used once only, for who asks from `source`.
+    pub fn mint(&self, now: Moment, id: u64, source: IpAddr) -> String {
         let mut bytes = [0; NONCE_BYTES];
         bytes[..6].copy_from_slice(&(now.micros() / 1_000).to_be_bytes()[2..]);
         bytes[6..BODY_BYTES].copy_from_slice(&id.to_be_bytes());
-        let seal = self.seal.clone().chain_update(&bytes[..BODY_BYTES]).finalize().into_bytes();
+        let seal = self.sealing(&bytes[..BODY_BYTES], source).finalize().into_bytes();
         bytes[BODY_BYTES..].copy_from_slice(&seal[..SEAL_BYTES]);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` unless we minted it (compared in constant time) and it is still good at `now`.
-    pub fn read(&self, now: Moment, text: &str) -> Option<Nonce> {
+    /// `None` unless we minted it for `source` (compared in constant time) and it is still good at `now`.
+    pub fn read(&self, now: Moment, text: &str, source: IpAddr) -> Option<Nonce> {
         let mut bytes = [0; NONCE_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         let (body, seal) = bytes.split_at(BODY_BYTES);
-        let ours = self.seal.clone().chain_update(body).verify_truncated_left(seal).is_ok();
+        let ours = self.sealing(body, source).verify_truncated_left(seal).is_ok();
         if length != NONCE_BYTES || !ours {
             return None;
         }
@@ -70,11 +74,21 @@ impl Mint {
         let id = *body[6..].first_chunk().expect("a body holds an id");
         (now < issued + self.lifetime).then_some(Nonce { id, issued })
     }
+
+    fn sealing(&self, body: &[u8], source: IpAddr) -> Hmac<Sha256> {
+        let seal = self.seal.clone().chain_update(body);
+        match source.to_canonical() {
+            IpAddr::V4(v4) => seal.chain_update(v4.octets()),
+            IpAddr::V6(v6) => seal.chain_update(v6.octets()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     fn mint() -> Mint {
         Mint::new(&[7; 32], Duration::from_secs(300))
@@ -83,26 +97,37 @@ mod tests {
     #[test]
     fn a_nonce_is_known_again_until_its_lifetime_is_over() {
         let now = Moment::from_millis(10_000);
-        let text = mint().mint(now, u64::MAX - 1);
-        let nonce = mint().read(now, &text).unwrap();
+        let text = mint().mint(now, u64::MAX - 1, HERE);
+        let nonce = mint().read(now, &text, HERE).unwrap();
         assert_eq!(nonce, Nonce { id: (u64::MAX - 1).to_be_bytes(), issued: now });
-        assert!(mint().read(Moment::from_millis(309_999), &text).is_some());
-        assert_eq!(mint().read(Moment::from_millis(310_000), &text), None);
+        assert!(mint().read(Moment::from_millis(309_999), &text, HERE).is_some());
+        assert_eq!(mint().read(Moment::from_millis(310_000), &text, HERE), None);
     }
 
     #[test]
     fn nothing_but_our_own_is_known() {
         let now = Moment::from_millis(10_000);
-        let text = mint().mint(now, 1);
+        let text = mint().mint(now, 1, HERE);
         let other = Mint::new(&[8; 32], Duration::from_secs(300));
-        assert_eq!(other.read(now, &text), None);
+        assert_eq!(other.read(now, &text, HERE), None);
         for i in 0..text.len() {
             let mut forged = text.clone().into_bytes();
             forged[i] = if forged[i] == b'A' { b'B' } else { b'A' };
-            assert_eq!(mint().read(now, std::str::from_utf8(&forged).unwrap()), None, "{i}");
+            assert_eq!(mint().read(now, std::str::from_utf8(&forged).unwrap(), HERE), None, "{i}");
         }
         for text in ["", "x", &text[1..], &format!("{text}AAAA"), &"A".repeat(4_000)] {
-            assert_eq!(mint().read(now, text), None);
+            assert_eq!(mint().read(now, text, HERE), None);
+        }
+    }
+
+    #[test]
+    fn it_is_good_for_the_address_that_it_was_sent_to() {
+        let now = Moment::from_millis(10_000);
+        let text = mint().mint(now, 1, HERE);
+        let mapped = "::ffff:192.0.2.1".parse().unwrap();
+        assert!(mint().read(now, &text, mapped).is_some(), "the same address, written otherwise");
+        for other in ["192.0.2.2", "2001:db8::1"] {
+            assert_eq!(mint().read(now, &text, other.parse().unwrap()), None, "{other}");
         }
     }
 }

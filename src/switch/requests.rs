@@ -1,8 +1,12 @@
 //! Trust: who may register, call and ask (RFC 3261 §8.2, §10, §22).
 //!
 //! A trunk is known by its socket's source address, or by digest. Whoever claims one of our domains is
-//! challenged, known or not; anybody else gets 403 without detail. A source that fails too often in a
-//! minute is answered no more for the rest of it.
+//! challenged, known or not; anybody else gets 403 without detail.
+//!
+//! Who fails too often in a minute is answered no more for the rest of it, in two measures. *Wrong
+//! passwords* silence their source, which has shown by its nonce that it is there; a trunk at the same
+//! address goes on calling. *Requests of nobody*, whose source may be forged, silence only their like:
+//! phones behind that address are served.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,34 +86,51 @@ impl Switch {
         self.core.tx.respond_once(now, tx, status_of(&bytes), bytes);
     }
 
-    /// A source that failed too often is not answered: new requests of it are dropped unread.
+    /// A source of too many wrong passwords is not answered: new requests of it are dropped unread. A
+    /// trunk's calls go on, what comes as one of our people from its address does not.
     pub(super) fn is_silenced(&self, now: Moment, message: &Message, flow: Flow) -> bool {
         let max = self.core.settings.limits.failures_per_minute_max;
         let source = flow.remote.ip();
+        let is_register = *message.method() == Method::Register;
         let silenced = message.is_request()
-            && (message.to_tag().is_none() || *message.method() == Method::Register)
+            && (message.to_tag().is_none() || is_register)
             && !matches!(message.method(), Method::Ack | Method::Cancel)
             && self.core.shared.meters.sources.failures(source, now) >= max
-            && self.trunk_at(flow).is_none();
+            && (is_register || self.names_a_person(message) || self.trunk_at(flow).is_none());
         if silenced {
             self.core.shared.meters.counters.count(Counter::SourcesSilenced);
         }
         silenced
     }
 
+    /// A wrong password.
     fn failed(&self, now: Moment, source: IpAddr) {
         self.core.shared.meters.sources.failed(source, now);
         self.core.shared.meters.counters.count(Counter::AuthFailures);
+    }
+
+    /// A request of nobody: 403, until there were too many from there.
+    fn turn_away(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
+        let meters = &self.core.shared.meters;
+        let max = self.core.settings.limits.failures_per_minute_max;
+        if meters.strangers.failed(flow.remote.ip(), now) > max {
+            meters.counters.count(Counter::SourcesSilenced);
+            return self.core.tx.ignore(tx);
+        }
+        meters.counters.count(Counter::AuthFailures);
+        tracing::info!(source = %flow, method = %request.method(), "from nowhere known: 403");
+        self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
     }
 
     fn register(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
         if let Some(reply) = registrar::screen(request, &self.core.settings, tag) {
             return self.refuse(now, tx, reply);
         }
-        let user = match self.verdict(now, request, false) {
+        let user = match self.verdict(now, request, flow, false) {
             Verdict::Ok { user } => user,
             Verdict::Challenge { stale } => {
-                let reply = self.auth.challenge(now, request, false, stale, tag);
+                let reply =
+                    self.auth.challenge(now, (request, flow.remote.ip()), false, stale, tag);
                 return self.refuse(now, tx, reply);
             }
             Verdict::Forbidden => {
@@ -155,9 +176,10 @@ impl Switch {
         }
     }
 
-    fn verdict(&self, now: Moment, request: &Message, proxy: bool) -> Verdict {
+    fn verdict(&self, now: Moment, request: &Message, flow: Flow, proxy: bool) -> Verdict {
         let lookup = |user: &str| self.credentials(user);
-        self.auth.check(now, request, proxy, &lookup, &Window(&self.core.shared.meters))
+        let window = Window(&self.core.shared.meters);
+        self.auth.check(now, (request, flow.remote.ip()), proxy, &lookup, &window)
     }
 
     /// People's passwords and digest trunks' alike.
@@ -244,12 +266,10 @@ impl Switch {
             return Some(Source::Trunk(trunk.clone()));
         }
         if !claims && !has_answer {
-            self.failed(now, flow.remote.ip());
-            tracing::info!(source = %flow, "INVITE from nowhere known: 403");
-            self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
+            self.turn_away(now, tx, request, flow, tag);
             return None;
         }
-        match self.verdict(now, request, true) {
+        match self.verdict(now, request, flow, true) {
             Verdict::Ok { user } => {
                 let person = self.core.directory.agent_by_sip_user(&user).map(Source::Person);
                 let source =
@@ -260,7 +280,7 @@ impl Switch {
                 source
             }
             Verdict::Challenge { stale } => {
-                let reply = self.auth.challenge(now, request, true, stale, tag);
+                let reply = self.auth.challenge(now, (request, flow.remote.ip()), true, stale, tag);
                 self.refuse(now, tx, reply);
                 None
             }

@@ -105,6 +105,12 @@ impl Transactions {
         self.sweep();
     }
 
+    /// Forgets a request that nobody is to answer; only in the turn that brought it.
+    pub fn ignore(&mut self, tx: ServerTx) {
+        self.servers.ignore(tx, &mut self.wire);
+        self.sweep();
+    }
+
     /// The To tag for answers that [`Transactions::respond_once`] sends: the same for the same request.
     pub fn stateless_tag(&self, request: &Message) -> String {
         self.secret.stateless_tag(request)

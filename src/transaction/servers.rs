@@ -220,6 +220,11 @@ impl Servers {
         }
     }
 
+    /// The transaction user says nothing, and never will.
+    pub(super) fn ignore(&mut self, tx: ServerTx, wire: &mut Wire) {
+        self.end(tx, wire);
+    }
+
     /// A timer of the queue has come.
     pub(super) fn fired(
         &mut self,

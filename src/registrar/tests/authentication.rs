@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::*;
 use crate::domain::{Credentials, DigestHash, Moment};
@@ -24,17 +25,20 @@ struct Gate {
     authenticator: Authenticator,
     window: Window,
     now: Moment,
+    source: IpAddr,
 }
 
 impl Gate {
     fn new() -> Self {
         let authenticator = Authenticator::new(REALM, &[1; 32], [2; 32]);
-        Self { authenticator, window: Window::default(), now: Moment::from_millis(1_000) }
+        let (window, now) = (Window::default(), Moment::from_millis(1_000));
+        Self { authenticator, window, now, source: IpAddr::from([192, 0, 2, 1]) }
     }
 
     fn challenges(&mut self, proxy: bool, stale: bool) -> Vec<String> {
         let request = ask("");
-        let reply = self.authenticator.challenge(self.now, &request, proxy, stale, "t");
+        let reply =
+            self.authenticator.challenge(self.now, (&request, self.source), proxy, stale, "t");
         let reply = Message::parse(reply.finish()).unwrap();
         let (status, header) =
             if proxy { (407, Header::ProxyAuthenticate) } else { (401, Header::WwwAuthenticate) };
@@ -44,7 +48,8 @@ impl Gate {
 
     fn check(&self, lines: &str, proxy: bool) -> Verdict {
         let lookup = |user: &str| (user == "anna").then(anna);
-        self.authenticator.check(self.now, &ask(lines), proxy, &lookup, &self.window)
+        let request = (&ask(lines), self.source);
+        self.authenticator.check(self.now, request, proxy, &lookup, &self.window)
     }
 
     fn answer(&self, challenge: &str, user: &str, password: &str, count: u32) -> Verdict {
@@ -161,12 +166,12 @@ fn without_qop_a_nonce_is_good_once() {
 }
 
 #[test]
-fn an_old_nonce_is_stale_for_who_knows_the_password_only() {
+fn an_old_nonce_is_stale_and_tells_nothing_about_the_password() {
     let mut gate = Gate::new();
     let challenge = gate.challenges(false, false).remove(0);
     gate.now = gate.now + NONCE_LIFETIME;
     assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
-    assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::Forbidden);
+    assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::Challenge { stale: true });
     let fresh = gate.challenges(false, true).remove(0);
     assert!(Challenge::parse(&fresh).unwrap().stale);
     assert_eq!(gate.answer(&fresh, "anna", "secret", 1), ok());
@@ -183,6 +188,19 @@ fn a_nonce_that_is_not_ours_is_stale_and_another_shards_is_ours() {
     other.authenticator = Authenticator::new(REALM, &[9; 32], [3; 32]);
     let challenge = other.challenges(false, false).remove(0);
     assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
+}
+
+#[test]
+fn a_nonce_sent_to_another_address_proves_and_blames_nobody() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    let home = std::mem::replace(&mut gate.source, IpAddr::from([198, 51, 100, 1]));
+    for password in ["secret", "wrong"] {
+        let verdict = gate.answer(&challenge, "anna", password, 1);
+        assert_eq!(verdict, Verdict::Challenge { stale: true }, "{password}");
+    }
+    gate.source = home;
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use telefonist::domain::ShardId;
-use telefonist::sip::{Builder, Header, Message, Method};
+use telefonist::sip::{Builder, Header, Method};
 
 use super::world::{ANSWER, DOMAIN, OFFER, TRUNK, World};
 use super::{OLE, secs, world};
@@ -107,28 +107,82 @@ fn a_refusal_that_is_asked_for_again_has_the_same_tag() {
     assert_eq!(tags.next(), tags.next());
 }
 
-#[test]
-fn a_wrong_password_is_counted_whatever_tag_the_register_carries() {
-    let mut w = world();
+/// A hundred guesses of ole's password from `at`; how many were answered.
+fn guesses(w: &mut World, at: &str, to: &str) -> usize {
     let uri = format!("sip:ole@{DOMAIN}");
-    let challenge = {
-        let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, "");
-        w.send(STRANGER, request);
-        w.response(STRANGER, 401).header(Header::WwwAuthenticate).expect("one").to_owned()
-    };
+    let request = ask(w, "REGISTER", "sip:example.com", &uri, "");
+    w.send(at, request);
+    let challenge = w.response(at, 401).header(Header::WwwAuthenticate).expect("one").to_owned();
     let mut answered = 0;
     for guess in 0..100 {
         let line = World::answer_to(&challenge, Method::Register, "ole", &format!("guess{guess}"));
         let lines = format!("Authorization: {line}\r\n");
-        let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, &lines);
-        let text = String::from_utf8_lossy(&request)
-            .replace("To: <sip:example.com>", "To: <sip:ole@example.com>;tag=x");
-        w.send(STRANGER, Bytes::from(text));
-        answered += usize::from(w.take(STRANGER).is_some());
+        let request = ask(w, "REGISTER", "sip:example.com", &uri, &lines);
+        let text = String::from_utf8_lossy(&request).replace("To: <sip:example.com>", to);
+        w.send(at, Bytes::from(text));
+        answered += usize::from(w.take(at).is_some());
     }
-    assert_eq!(answered, 20, "failures_per_minute_max");
-    let request = ask(&mut w, "INVITE", &uri, "sip:x@elsewhere.test", "");
-    w.send(TRUNK, request);
-    let told: Message = w.take(TRUNK).expect("others are served");
-    assert_ne!(told.status(), 403);
+    answered
+}
+
+#[test]
+fn a_wrong_password_is_counted_whatever_tag_the_register_carries() {
+    for to in ["To: <sip:ole@example.com>", "To: <sip:ole@example.com>;tag=x"] {
+        let mut w = world();
+        assert_eq!(guesses(&mut w, STRANGER, to), 20, "failures_per_minute_max");
+        w.register("ole", OLE);
+    }
+}
+
+#[test]
+fn a_phone_that_guesses_beside_a_trunk_is_held_back_and_the_trunk_is_not() {
+    let mut w = world();
+    w.register("ole", OLE);
+    assert_eq!(guesses(&mut w, TRUNK, "To: <sip:ole@example.com>"), 20);
+    w.invite("03023125001", "t1", OFFER);
+    w.request(OLE, Method::Invite);
+    w.response(TRUNK, 180);
+}
+
+#[test]
+fn requests_of_nobody_are_turned_away_so_often_and_no_more() {
+    let mut w = world();
+    let mut hears = |w: &mut World| {
+        let request = ask(w, "INVITE", "sip:100@example.com", "sip:x@elsewhere.test", "");
+        w.send(STRANGER, request);
+        w.take(STRANGER).map(|m| m.status())
+    };
+    for _ in 0..20 {
+        assert_eq!(hears(&mut w), Some(403));
+    }
+    for _ in 0..1_000 {
+        assert_eq!(hears(&mut w), None);
+        assert!(w.switch.is_idle());
+    }
+    w.run(secs(61));
+    assert_eq!(hears(&mut w), Some(403), "a minute later");
+}
+
+#[test]
+fn whoever_forges_a_phones_address_does_not_silence_the_phone() {
+    let mut w = world();
+    for _ in 0..100 {
+        let request = ask(&mut w, "INVITE", "sip:100@example.com", "sip:x@elsewhere.test", "");
+        w.send(OLE, request);
+        while w.take(OLE).is_some() {}
+    }
+    // A nonce that was sent elsewhere blames nobody either.
+    let uri = format!("sip:ole@{DOMAIN}");
+    let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, "");
+    w.send(STRANGER, request);
+    let elsewhere = w.response(STRANGER, 401);
+    let challenge = elsewhere.header(Header::WwwAuthenticate).expect("one").to_owned();
+    for guess in 0..100 {
+        let line = World::answer_to(&challenge, Method::Register, "ole", &format!("guess{guess}"));
+        let lines = format!("Authorization: {line}\r\n");
+        let request = ask(&mut w, "REGISTER", "sip:example.com", &uri, &lines);
+        w.send(OLE, request);
+        w.response(OLE, 401);
+    }
+    w.register("ole", OLE);
 }

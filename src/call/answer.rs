@@ -199,8 +199,7 @@ impl Calls {
         let origin = Origin::new(env.mint);
         let binding = super::direct::caller_binding(env, call);
         let mut caller = Leg::new(dialog, incoming.flow, binding, origin, env.now, env.settings);
-        let reply = incoming.reply(200).copy(response, Header::Supported);
-        let bytes = caller.relay_body(response, reply).finish();
+        let bytes = caller.relay_body(response, incoming.reply(200)).finish();
         if incoming.has_offer() {
             acknowledge(env, &mut callee, cseq, None);
         } else {

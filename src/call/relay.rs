@@ -1,8 +1,9 @@
 //! Requests within the dialogs of an answered call: passed to the other side, or answered by us.
 //!
-//! One INVITE or UPDATE at a time may be on its way between the sides ([`Relay`]): a second one meets
-//! 491 (RFC 3261 §14.2), the sender tries again by its own rules. Keys pressed fast are INFOs side by
-//! side: they get through, up to [`RELAYS_MAX`]. BYE always does.
+//! One INVITE or UPDATE at a time may be on its way between the sides ([`Relay`]): a second one of the
+//! other side meets 491, one of the same side 500 with Retry-After (RFC 3261 §14.2); they try again by
+//! their own rules. Keys pressed fast are INFOs side by side: they get through, up to [`RELAYS_MAX`]. BYE
+//! always does.
 //! A re-INVITE without a body is a late offer: the ACK to the other side waits for its sender's.
 
 use crate::dialog::{Accepted, AcceptedUas, Verdict};
@@ -45,9 +46,18 @@ const RETRY_AFTER_S: u32 = 1;
 pub struct Relays(Vec<Relay>);
 
 impl Relays {
+    fn offers(&self) -> impl Iterator<Item = &Relay> {
+        self.0.iter().filter(|relay| matches!(relay.method, Method::Invite | Method::Update))
+    }
+
     /// An offer or answer is on its way.
     fn has_offer(&self) -> bool {
-        self.0.iter().any(|relay| matches!(relay.method, Method::Invite | Method::Update))
+        self.offers().next().is_some()
+    }
+
+    /// An offer of `side` has no answer yet.
+    fn has_offer_of(&self, side: Side) -> bool {
+        self.offers().any(|relay| relay.from == side && !relay.awaits_ack)
     }
 
     fn take(&mut self, which: impl Fn(&Relay) -> bool) -> Option<Relay> {
@@ -78,6 +88,12 @@ impl Calls {
             }
             if let Err(status) = leg.dialog.accept(request) {
                 return answer(env, tx, Builder::reply(request, status, None), status);
+            }
+            let unknown = request.unknown_options(Header::Require, &[]);
+            if !unknown.is_empty() && *request.method() != Method::Bye {
+                let reply = Builder::reply(request, 420, None);
+                let reply = reply.header(Header::Unsupported, unknown.join(", "));
+                return answer(env, tx, reply, 420);
             }
             leg.probe.heard(env.now);
             if leg.binding.is_none() || leg.flow_lost.is_none() {
@@ -136,6 +152,13 @@ impl Calls {
     ) {
         let method = request.method().clone();
         let offers = matches!(method, Method::Invite | Method::Update);
+        // §14.2: one's own second request before the first is answered is a mistake, the other side's is
+        // a glare.
+        if offers && call.relays.has_offer_of(side) {
+            let again_s = env.mint.number() % 10 + 1;
+            let reply = Builder::reply(request, 500, None).header(Header::RetryAfter, again_s);
+            return answer(env, tx, reply, 500);
+        }
         if offers && (call.relays.has_offer() || call.phase == Phase::Answering) {
             return answer(env, tx, Builder::reply(request, 491, None), 491);
         }

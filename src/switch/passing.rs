@@ -15,13 +15,16 @@ use crate::proxy::{
     Arrival, End, Passage, ProxiedDialog, ProxyEvent, Reach, Side, Start, Target, same_host,
 };
 use crate::registrar::Location;
-use crate::sip::{Builder, Message, Method};
+use crate::sip::{Builder, Header, Message, Method};
 use crate::transaction::{ClientTx, ServerTx, TxEvent};
 
 /// What a party's name in the proxy's cookies begins with, for a trunk.
 const TRUNK: &str = "trunk:";
 /// The same for a binding: `phone:user|key`.
 const PHONE: &str = "phone:";
+
+/// What a trunk may send, for Allow; the rest passes between our people only.
+const FROM_TRUNKS: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE";
 
 /// A proxied call.
 #[derive(Debug)]
@@ -285,7 +288,9 @@ impl Switch {
         let agent = match self.source(now, tx, &request, flow, tag) {
             Some(Source::Person(agent)) => agent,
             Some(Source::Trunk(_)) => {
-                return self.answer(now, tx, Builder::reply(&request, 405, Some(tag)));
+                let status = if matches!(request.method(), Method::Other(_)) { 501 } else { 405 };
+                let reply = Builder::reply(&request, status, Some(tag));
+                return self.answer(now, tx, reply.header(Header::Allow, FROM_TRUNKS));
             }
             None => return,
         };

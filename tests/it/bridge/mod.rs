@@ -1,5 +1,6 @@
 //! Calls bridged by one switch: what every party hears, and what is written down.
 
+mod manners;
 mod relays;
 mod trust;
 mod world;
@@ -325,11 +326,11 @@ fn hold_passes_and_the_origin_stays_ours() {
     w.request(OLE, Method::Ack);
     w.response(TRUNK, 200);
     w.in_dialog(&ok, Method::Ack, 2, "");
-    // Glare: a second request meets 491 while one is on its way.
+    // Glare: a second request meets 500 while the same side's is on its way (RFC 3311 §5.2).
     w.in_dialog(&ok, Method::Update, 3, OFFER);
     w.request(OLE, Method::Update);
     w.in_dialog(&ok, Method::Update, 4, OFFER);
-    w.response(TRUNK, 491);
+    w.response(TRUNK, 500);
 }
 
 #[test]

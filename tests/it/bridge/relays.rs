@@ -42,7 +42,7 @@ fn hold_passes_while_a_key_is_on_its_way() {
     w.in_dialog(&ok, Method::Invite, 3, OFFER);
     let hold = w.request(OLE, Method::Invite);
     w.in_dialog(&ok, Method::Update, 4, OFFER);
-    w.response(TRUNK, 491);
+    w.response(TRUNK, 500);
     w.reply(OLE, &hold, 200, ANSWER);
     w.request(OLE, Method::Ack);
     w.response(TRUNK, 200);

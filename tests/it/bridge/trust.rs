@@ -147,7 +147,7 @@ fn a_phone_that_guesses_beside_a_trunk_is_held_back_and_the_trunk_is_not() {
 #[test]
 fn requests_of_nobody_are_turned_away_so_often_and_no_more() {
     let mut w = world();
-    let mut hears = |w: &mut World| {
+    let hears = |w: &mut World| {
         let request = ask(w, "INVITE", "sip:100@example.com", "sip:x@elsewhere.test", "");
         w.send(STRANGER, request);
         w.take(STRANGER).map(|m| m.status())

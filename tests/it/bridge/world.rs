@@ -414,8 +414,33 @@ impl World {
         self.send(at, reply.finish());
     }
 
+    /// A request outside every dialog.
+    pub fn outside(&mut self, at: &str, method: Method, uri: &str) {
+        let branch = self.branch();
+        let draft = Builder::request(&method, uri)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .header(Header::From, format_args!("<sip:x@{at}>;tag=o{branch}"))
+            .header(Header::To, format_args!("<{uri}>"))
+            .header(Header::CallId, &branch)
+            .header(Header::CSeq, format_args!("1 {method}"));
+        self.send(at, draft.finish());
+    }
+
     /// The trunk's ACK or other request in the dialog of its INVITE and our 200.
     pub fn in_dialog(&mut self, ok: &Message, method: Method, cseq: u32, body: &str) -> Message {
+        self.in_dialog_with(ok, method, cseq, body, &[])
+    }
+
+    /// The same with further headers.
+    pub fn in_dialog_with(
+        &mut self,
+        ok: &Message,
+        method: Method,
+        cseq: u32,
+        body: &str,
+        more: &[(&str, &str)],
+    ) -> Message {
         let branch = self.branch();
         let contact = ok.contacts().next().expect("a contact").uri.to_owned();
         let draft = Builder::request(&method, &contact)
@@ -426,6 +451,7 @@ impl World {
             .copy(ok, Header::CallId)
             .header(Header::CSeq, format_args!("{cseq} {method}"))
             .header(Header::Contact, format_args!("<sip:{TRUNK}>"));
+        let draft = more.iter().fold(draft, |draft, (name, value)| draft.named(name, value));
         let draft = match body {
             "" => draft,
             body => draft.body("application/sdp", body.as_bytes()),

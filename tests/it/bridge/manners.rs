@@ -1,0 +1,62 @@
+//! Requests that come at the wrong moment or ask for too much (RFC 3261 §8.2, §14.2, §21.4.6).
+
+use telefonist::sip::{Header, Message, Method};
+
+use super::world::{ANSWER, OFFER, TRUNK, World};
+use super::{OLE, world};
+
+/// A call between the trunk and ole; our 200 to the trunk, and the INVITE that ole got.
+fn talking(w: &mut World) -> (Message, Message) {
+    w.register("ole", OLE);
+    w.invite("03023125001", "m1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 180);
+    let ok = w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 1, "");
+    (ok, offered)
+}
+
+#[test]
+fn a_second_reinvite_before_the_first_is_answered_hears_500_and_when_to_come_again() {
+    let mut w = world();
+    let (ok, offered) = talking(&mut w);
+    w.in_dialog(&ok, Method::Invite, 2, OFFER);
+    let first = w.request(OLE, Method::Invite);
+    let second = w.in_dialog(&ok, Method::Invite, 3, OFFER);
+    let refused = w.response(TRUNK, 500);
+    let again = refused.header(Header::RetryAfter).and_then(|s| s.parse::<u32>().ok());
+    assert!(again.is_some_and(|s| s <= 10), "{again:?}");
+    w.ack_failure(TRUNK, &second, &refused);
+    // The other side's at the same time is a glare.
+    w.phone_sends(OLE, &offered, Method::Invite, OFFER);
+    w.response(OLE, 491);
+    w.reply(OLE, &first, 200, ANSWER);
+    w.response(TRUNK, 200);
+}
+
+#[test]
+fn an_extension_required_within_a_call_is_refused_by_name_and_the_call_goes_on() {
+    let mut w = world();
+    let (ok, _) = talking(&mut w);
+    assert!(!ok.has(Header::Supported), "what the phone supports is not what we support");
+    w.in_dialog_with(&ok, Method::Invite, 2, OFFER, &[("Require", "100rel")]);
+    let refused = w.response(TRUNK, 420);
+    assert_eq!(refused.header(Header::Unsupported), Some("100rel"));
+    w.nothing(OLE);
+    w.in_dialog_with(&ok, Method::Bye, 3, "", &[("Require", "100rel")]);
+    w.response(TRUNK, 200);
+    w.request(OLE, Method::Bye);
+}
+
+#[test]
+fn what_a_trunk_may_not_send_is_answered_with_what_it_may() {
+    let mut w = world();
+    for (method, status) in [("MESSAGE", 405), ("SUBSCRIBE", 405), ("REFER", 405), ("FOO", 501)] {
+        let method = Method::parse(method);
+        w.outside(TRUNK, method, "sip:100@example.com");
+        let refused = w.response(TRUNK, status);
+        assert!(refused.header(Header::Allow).is_some_and(|a| a.contains("INVITE")));
+    }
+}

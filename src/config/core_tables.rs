@@ -18,6 +18,7 @@ pub(super) struct Server {
     pub(super) domains: Option<Vec<Arc<str>>>,
     pub(super) realm: Option<Arc<str>>,
     pub(super) digests: Option<Vec<DigestHash>>,
+    pub(super) md5_only_agents: Vec<Arc<str>>,
     pub(super) numbers: Option<NumberFormat>,
     pub(super) outbound_trunk: Option<TrunkId>,
     pub(super) state: Option<PathBuf>,
@@ -38,6 +39,9 @@ pub(super) struct Rest {
 /// RFC 8760 §2.2's names, as people write them.
 const DIGESTS: &[(&str, DigestHash)] = &[("sha-256", DigestHash::Sha256), ("md5", DigestHash::Md5)];
 
+/// Each is compared with every challenged request.
+const MD5_ONLY_AGENTS_MAX: usize = 32;
+
 pub(super) fn server(document: &mut Document<'_, '_>) -> Server {
     let section = document.section("server");
     let domains = section.required("domains", convert::list(convert::host));
@@ -48,14 +52,19 @@ pub(super) fn server(document: &mut Document<'_, '_>) -> Server {
     let realm = section.optional("realm", realm);
     let digests = section.value("digest", convert::list(convert::word(DIGESTS)));
     if digests.is_empty() || digests.len() > DIGESTS.len() {
-        let hint = Some("digest = [\"sha-256\", \"md5\"]");
+        let hint = Some("digest = [\"md5\", \"sha-256\"]");
         section.error("digest", "each at most once, and at least one".to_string(), hint);
+    }
+    let md5_only_agents = section.value("md5_only_agents", convert::list(convert::text));
+    if md5_only_agents.len() > MD5_ONLY_AGENTS_MAX {
+        section.error("md5_only_agents", format!("at most {MD5_ONLY_AGENTS_MAX}"), None);
     }
     let country = section.required("country", trunks::country);
     let outside_line = section.optional("outside_line", trunks::digits);
     let server = Server {
         realm: realm.or_else(|| domains.as_ref().and_then(|d| d.first().cloned())),
         digests: Some(digests),
+        md5_only_agents,
         numbers: country.map(|c| NumberFormat::new(&c, outside_line.as_deref(), false)),
         outbound_trunk: section.optional("outbound_trunk", convert::text).map(|t| TrunkId::new(&t)),
         state: section.optional("state", convert::text).map(|t| PathBuf::from(t.as_ref())),

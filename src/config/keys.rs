@@ -35,8 +35,13 @@ pub const KEYS: &[Key] = &[
     key("server.realm", ABSENT, "digest realm; the first domain unless set. Passwords hang on it"),
     key(
         "server.digest",
-        "[\"sha-256\", \"md5\"]",
-        "what phones are challenged with, in this order; `[\"md5\"]` for phones that know nothing else",
+        "[\"md5\", \"sha-256\"]",
+        "what phones are challenged with, in this order; a phone may answer with any of them",
+    ),
+    key(
+        "server.md5_only_agents",
+        "[\"baresip v0.\", \"baresip v1.\", \"baresip v2.\", \"baresip v3.\"]",
+        "phones whose User-Agent begins so give up at SHA-256, whatever else is offered: MD5 alone",
     ),
     key("server.country", "", "ISO 3166 country whose national numbers people dial and files hold"),
     key("server.outside_line", ABSENT, "digits that our people dial before an outside number"),

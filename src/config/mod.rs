@@ -102,6 +102,7 @@ fn compile(text: &str, problems: &reader::Problems) -> Option<Config> {
         domains: server.domains?,
         realm: server.realm?,
         digests: server.digests?,
+        md5_only_agents: server.md5_only_agents,
         numbers: server.numbers?,
         listeners: listeners.iter().map(|l| l.listener.clone()).collect(),
         trunks,

@@ -1,7 +1,7 @@
 //! What the file may say and what is said about it.
 
 use super::*;
-use crate::domain::{LockAfter, Transport, TrunkIdentity};
+use crate::domain::{DigestHash, LockAfter, Transport, TrunkIdentity};
 
 const SMALL: &str = r#"
 [server]
@@ -138,4 +138,21 @@ fn a_problem_is_shown_with_its_line() {
     let found = parse("t.toml", &text).expect_err("no such country");
     let shown = render(&found, |_| Some(text.clone()));
     assert!(shown.contains("  | country = \"Q\"\n  |           ^^^\n  = ISO 3166"), "{shown}");
+}
+
+#[test]
+fn both_hashes_are_offered_unless_set_and_old_phones_are_known() {
+    let settings = parse("t.toml", SMALL).expect("no problem").settings;
+    assert_eq!(settings.digests, [DigestHash::Md5, DigestHash::Sha256]);
+    assert!(settings.md5_only_agents.iter().any(|a| "baresip v1.0.0".starts_with(&**a)));
+    let set = SMALL.replace("country", "digest = [\"sha-256\"]\nmd5_only_agents = []\ncountry");
+    let settings = parse("t.toml", &set).expect("no problem").settings;
+    assert_eq!(
+        (&settings.digests[..], settings.md5_only_agents.len()),
+        (&[DigestHash::Sha256][..], 0)
+    );
+    let many = format!("md5_only_agents = [{}]\ncountry", "\"x\",".repeat(33));
+    assert_eq!(problems(&SMALL.replace("country", &many)).len(), 1);
+    let empty = SMALL.replace("country", "md5_only_agents = [\" \"]\ncountry");
+    assert_eq!(problems(&empty).len(), 1, "it would be everybody");
 }

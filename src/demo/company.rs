@@ -79,9 +79,7 @@ impl Folder {
         self.root.join(act).join("state")
     }
 
-    /// Writes the configuration for `act`. `policy` is played instead of the shipped one if given. At
-    /// speed 1 visitors are expected, whose phones may give up at a SHA-256 challenge (baresip 1.0): they
-    /// are offered MD5 only.
+    /// Writes the configuration for `act`. `policy` is played instead of the shipped one if given.
     pub fn furnish(
         &self,
         act: &str,
@@ -159,13 +157,6 @@ fn server_file(server: SocketAddr, trunk: SocketAddr, speed: u32) -> Result<Stri
     );
     let added: toml::Table = added.parse().map_err(|e: toml::de::Error| broken(e.to_string()))?;
     file.extend(added);
-    if let (1, Some(toml::Value::Table(server))) = (speed, file.get_mut("server")) {
-        server.insert("digest".to_owned(), vec!["md5"].into());
-    }
-    // Softphones of everybody's must get in: baresip 1.0 gives up at a challenge with SHA-256.
-    if let Some(server) = file.get_mut("server").and_then(toml::Value::as_table_mut) {
-        server.insert("digest".into(), vec!["md5"].into());
-    }
     Ok(format!("# Made by `telefonist demo` from the shipped file.\n{file}"))
 }
 
@@ -258,9 +249,6 @@ mod tests {
         let compiled = crate::server::compile(&folder.config("day")).expect("compiles");
         let trunk = &compiled.config.settings.trunks[0];
         assert_eq!(trunk.target.as_ref().and_then(|t| t.address), Some(at(5080)));
-        folder.furnish("day", (at(5070), at(5080)), 1, None).expect("written");
-        let visited = crate::server::compile(&folder.config("day")).expect("compiles");
-        assert_eq!(visited.config.settings.digests.len(), 1);
         assert!(Folder::make(Some(temp.path())).is_err(), "somebody else's folder");
         assert!(Folder::make(Some(&temp.path().join("demo"))).is_ok(), "an earlier one's");
     }

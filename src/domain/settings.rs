@@ -238,6 +238,8 @@ pub struct Settings {
     pub realm: Arc<str>,
     /// What is offered in a challenge, in this order; nothing else is taken.
     pub digests: Vec<DigestHash>,
+    /// How the User-Agent of phones begins that give up at a second challenge: they are offered MD5 alone.
+    pub md5_only_agents: Vec<Arc<str>>,
     /// Numbers without a country code that our people dial, and that the company's files hold.
     pub numbers: NumberFormat,
     /// What is listened on; `Flow::listener` is an index into it.
@@ -339,7 +341,8 @@ pub(crate) mod tests {
         Settings {
             domains: vec![Arc::from("example.org")],
             realm: Arc::from("example.org"),
-            digests: vec![DigestHash::Sha256, DigestHash::Md5],
+            digests: vec![DigestHash::Md5, DigestHash::Sha256],
+            md5_only_agents: Vec::new(),
             numbers: NumberFormat::of("DE"),
             listeners: Vec::new(),
             trunks: Vec::new(),

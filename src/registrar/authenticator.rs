@@ -17,6 +17,11 @@
 //! The nonce is looked at first. So a guess costs a nonce that came to the guesser's own address: a forged
 //! source is never blamed, and an old nonce tells nothing about the password.
 //!
+//! **Order.** By default MD5 stands before SHA-256, and an answer to either is taken: phones that know only
+//! MD5 often read the first challenge alone, and one that knows only SHA-256 must look for it anyway. Some (libre
+//! before 3.12) refuse the whole response when any challenge in it is unknown to them; no order and no layout
+//! helps, so they are told apart by their User-Agent. That adds no weakness: a client may choose MD5 anyway.
+//!
 //! The `uri` parameter is hashed as the client wrote it and not compared with the Request-URI: elements on the
 //! way may rewrite that (§22.4), and a count that is good once makes a moved response worthless.
 
@@ -28,7 +33,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use super::nonce::Mint;
-use crate::domain::{Credentials, DigestHash, Moment};
+use crate::domain::{Credentials, DigestHash, Moment, Settings};
 use crate::sip::digest::{Algorithm, Authorization, Challenge, Qop};
 use crate::sip::{Builder, Header, Message};
 
@@ -67,6 +72,7 @@ pub struct Authenticator {
     ids: ChaCha20Rng,
     realm: Arc<str>,
     offered: Vec<Algorithm>,
+    md5_only_agents: Vec<Arc<str>>,
     /// What an unknown user is checked against; nobody knows a password for it.
     nobody: Credentials,
 }
@@ -83,19 +89,33 @@ impl Authenticator {
             mint: Mint::new(key, NONCE_LIFETIME),
             ids,
             realm: Arc::from(realm),
-            offered: vec![Algorithm::Sha256, Algorithm::Md5],
+            offered: vec![Algorithm::Md5, Algorithm::Sha256],
+            md5_only_agents: Vec::new(),
             nobody: Credentials { user: Arc::from(""), ha1_md5, ha1_sha256 },
         }
     }
 
-    /// At the start and after a reload: the realm, and what is offered, in this order.
-    pub fn configure(&mut self, realm: &str, offered: &[DigestHash]) {
-        self.realm = Arc::from(realm);
+    /// At the start and after a reload: the realm, and what is offered to whom, in this order.
+    pub fn configure(&mut self, settings: &Settings) {
+        self.realm = settings.realm.clone();
+        self.md5_only_agents = settings.md5_only_agents.clone();
         let algorithm = |hash: &DigestHash| match hash {
             DigestHash::Sha256 => Algorithm::Sha256,
             DigestHash::Md5 => Algorithm::Md5,
         };
-        self.offered = offered.iter().map(algorithm).collect();
+        self.offered = settings.digests.iter().map(algorithm).collect();
+    }
+
+    /// What is offered to whoever sent `request`. A phone of the list gets MD5 alone, if that is offered
+    /// at all: it would not answer two challenges.
+    fn offered(&self, request: &Message) -> &[Algorithm] {
+        let agent = request.header(Header::UserAgent).unwrap_or_default();
+        let is_listed = self.md5_only_agents.iter().any(|known| agent.starts_with(&**known));
+        let is_md5 = |offered: &Algorithm| *offered == Algorithm::Md5;
+        match self.offered.iter().position(is_md5) {
+            Some(md5) if is_listed => &self.offered[md5..=md5],
+            _ => &self.offered,
+        }
     }
 
     /// 407 (`proxy`) or 401 with a challenge for each algorithm offered, the preferred first (RFC 8760 §2.3).
@@ -113,7 +133,7 @@ impl Authenticator {
         };
         let nonce = self.mint.mint(now, self.ids.next_u64(), source);
         let reply = Builder::reply(request, status, Some(tag));
-        self.offered.iter().fold(reply, |reply, &algorithm| {
+        self.offered(request).iter().fold(reply, |reply, &algorithm| {
             let challenge = Challenge {
                 realm: (&*self.realm).into(),
                 nonce: (&*nonce).into(),

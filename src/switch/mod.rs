@@ -112,7 +112,7 @@ impl Switch {
     pub fn new(now: Moment, setup: Setup) -> Self {
         let seeds = core::seeds(setup.seed);
         let mut auth = Authenticator::new(&setup.settings.realm, &setup.nonce_key, seeds.nonces);
-        auth.configure(&setup.settings.realm, &setup.settings.digests);
+        auth.configure(&setup.settings);
         let calls = Calls::new(setup.started);
         let proxy = Proxy::new(
             setup.settings.clone(),
@@ -165,8 +165,7 @@ impl Switch {
             Input::Policy(policy) => self.core.policy = policy,
             Input::Settings(settings) => {
                 self.core.settings_changed(settings);
-                let settings = &self.core.settings;
-                self.auth.configure(&settings.realm, &settings.digests);
+                self.auth.configure(&self.core.settings);
                 self.proxy.set_settings(self.core.settings.clone());
                 self.proxy.set_limits(core::proxy_limits(&self.core.settings));
                 self.trunks.settings_changed(now, &self.core);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use telefonist::sip::Method;
-use telefonist::sip::digest::{Algorithm, Asked, Challenge, Login};
+use telefonist::sip::digest::Algorithm;
 use telefonist::switch::Outcome;
 
+use crate::digest::{proof, register};
 use crate::program::{installed, output_of};
-use crate::scene::{Company, DOMAIN, PHONES, STRANGER, Scene, TRUNK};
+use crate::scene::{Company, PHONES, STRANGER, Scene, TRUNK};
 use crate::sipp::{caller, peer, phone, registered};
 use crate::wire::{Stream, Wire, options, request, status};
 
@@ -59,26 +59,6 @@ fn a_register_for_somebody_elses_address_hears_403() {
     scene.until_bound(0);
 }
 
-/// A REGISTER of `user`, answering `challenge` with `password`.
-fn register(user: &str, via: &str, n: u32, answer: &str) -> String {
-    let aor = format!("sip:{user}@{DOMAIN}");
-    let text = request("REGISTER", &format!("sip:{DOMAIN}"), via, n, answer, "");
-    let text = text.replace(&format!("sip:x{n}@elsewhere.test"), &aor);
-    text.replace(&format!("To: <sip:{DOMAIN}>"), &format!("To: <{aor}>"))
-}
-
-fn answer(challenge: &str, user: &str, password: &str, n: u32) -> String {
-    let line = challenge.lines().find_map(|l| l.strip_prefix("WWW-Authenticate: "));
-    let challenge = Challenge::parse(line.expect("a challenge")).expect("Digest");
-    assert_eq!(challenge.algorithm, Algorithm::Md5, "as configured");
-    let uri = format!("sip:{DOMAIN}");
-    let cnonce = format!("c{n}");
-    let (method, count) = (&Method::Register, n);
-    let asked = Asked { method, uri: &uri, body: b"", cnonce: &cnonce, count };
-    let value = challenge.answer(&Login { user, password }, &asked);
-    format!("Authorization: {value}\r\n")
-}
-
 #[test]
 fn a_thousand_wrong_passwords_are_held_back_and_others_served() {
     if !installed(&["sipp"]) {
@@ -91,7 +71,7 @@ fn a_thousand_wrong_passwords_are_held_back_and_others_served() {
     assert_eq!(first, 401);
     let (mut refused, mut silent) = (0, 0);
     for n in 2..1_002 {
-        let wrong = answer(&challenge, "201", "guess", n);
+        let wrong = proof(&challenge, Algorithm::Md5, ("201", "guess"), n);
         wire.send(register("201", &via, n, &wrong).as_bytes());
         match wire.next(Duration::from_millis(if silent > 5 { 1 } else { 1_000 })) {
             Some(reply) => refused += u32::from(status(&reply) == Some(403)),

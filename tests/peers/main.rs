@@ -1,4 +1,4 @@
-//! The server against programs that others wrote: sipp, sipsak, baresip, Kamailio, on real sockets.
+//! The server against programs that others wrote: sipp, sipsak, baresip, linphonec, Kamailio, on real sockets.
 //!
 //! Each test has its own server in a temporary folder, with a small company ([`scene`]): five
 //! operators, a key-account manager, ACME as key client, a trunk known by its address. A peer that is
@@ -8,7 +8,10 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod calls;
+mod digest;
 mod hostile;
+mod linphone;
+mod linphones;
 mod pbx;
 mod program;
 mod restart;

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,7 +23,18 @@ pub struct Program {
 impl Program {
     /// Starts `command` with its output caught.
     pub fn start(name: &str, command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::listening(name, command.stdin(Stdio::null()))
+    }
+
+    /// As [`Self::start`], for a program that is told what to do on its standard input.
+    pub fn told(name: &str, command: &mut Command) -> (Self, ChildStdin) {
+        let mut program = Self::listening(name, command.stdin(Stdio::piped()));
+        let input = program.child.stdin.take().expect("a pipe");
+        (program, input)
+    }
+
+    fn listening(name: &str, command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{name}: {e}"));
         let (tell, lines) = channel();
         let outputs: [Option<Box<dyn Read + Send>>; 2] = [

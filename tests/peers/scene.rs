@@ -76,6 +76,8 @@ const CLIENTS: &str = "code,name,type,numbers,manager,department\n\
 /// How a scene differs from the usual.
 #[derive(Clone, Copy, Debug)]
 pub struct Company<'a> {
+    /// Lines of `[server]`.
+    pub server: &'a str,
     /// Lines at the end of `telefonist.toml`.
     pub more: &'a str,
     /// Every step's `ring`.
@@ -84,7 +86,7 @@ pub struct Company<'a> {
 
 impl Default for Company<'_> {
     fn default() -> Self {
-        Self { more: "", ring: "2s" }
+        Self { server: "", more: "", ring: "2s" }
     }
 }
 
@@ -129,15 +131,12 @@ impl Scene {
         self.path().join("state")
     }
 
-    /// sipp looks at the first challenge only, baresip 1.0 gives up when it meets one that it does not
-    /// know: both know MD5.
     fn configure(&self, company: Company<'_>) {
-        let Company { more, ring } = company;
+        let Company { server, more, ring } = company;
         let config = self.config();
         std::fs::create_dir_all(&config).expect("a folder");
         let text = format!(
-            "[server]\ndomains = [\"{DOMAIN}\"]\ncountry = \"DE\"\nworkers = 2\n\
-             digest = [\"md5\"]\n\
+            "[server]\ndomains = [\"{DOMAIN}\"]\ncountry = \"DE\"\nworkers = 2\n{server}\
              [[listen]]\nbind = \"{}\"\n\
              [[trunk]]\nname = \"pbx\"\nfrom = [\"{TRUNK}\", \"{PBX}\"]\n\
              [timers]\nwrap_up = \"0s\"\nrefuse_backoff = \"1s\"\nbusy_backoff = \"1s\"\n\

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::*;
-use crate::domain::{Credentials, DigestHash, Moment};
+use crate::domain::{Credentials, DigestHash, Moment, Settings};
 use crate::registrar::{Authenticator, NONCE_LIFETIME, NonceWindow, Verdict};
 use crate::sip::digest::{Algorithm, Asked, Challenge, Login, ha1};
 
@@ -35,8 +35,19 @@ impl Gate {
         Self { authenticator, window, now, source: IpAddr::from([192, 0, 2, 1]) }
     }
 
+    fn offer(&mut self, digests: &[DigestHash], md5_only: &[&str]) {
+        let md5_only_agents = md5_only.iter().map(|&a| Arc::from(a)).collect();
+        let digests = digests.to_vec();
+        let settings = Settings { digests, md5_only_agents, ..example_settings() };
+        self.authenticator.configure(&settings);
+    }
+
     fn challenges(&mut self, proxy: bool, stale: bool) -> Vec<String> {
-        let request = ask("");
+        self.challenges_to("", proxy, stale)
+    }
+
+    fn challenges_to(&mut self, lines: &str, proxy: bool, stale: bool) -> Vec<String> {
+        let request = ask(lines);
         let reply =
             self.authenticator.challenge(self.now, (&request, self.source), proxy, stale, "t");
         let reply = Message::parse(reply.finish()).unwrap();
@@ -94,14 +105,14 @@ fn ok() -> Verdict {
 }
 
 #[test]
-fn both_hashes_are_offered_the_stronger_first_and_both_are_taken() {
+fn both_hashes_are_offered_and_both_are_taken() {
     let mut gate = Gate::new();
     for proxy in [false, true] {
         let challenges = gate.challenges(proxy, false);
         let read: Vec<_> = challenges.iter().map(|c| Challenge::parse(c).unwrap()).collect();
         assert_eq!(
             read.iter().map(|c| c.algorithm).collect::<Vec<_>>(),
-            [Algorithm::Sha256, Algorithm::Md5]
+            [Algorithm::Md5, Algorithm::Sha256]
         );
         assert!(read.iter().all(|c| c.realm == REALM && !c.stale && c.qop.len() == 1));
         let header = if proxy { "Proxy-Authorization" } else { "Authorization" };
@@ -118,7 +129,7 @@ fn without_credentials_for_our_realm_the_request_is_challenged() {
     let mut gate = Gate::new();
     let ours = gate.challenges(false, false).remove(0);
     let theirs = ours.replace("realm=\"example.org\"", "realm=\"example.com\"");
-    let strange = answer(&ours, "anna", "secret", 1).replace("SHA-256", "SHA-512-256");
+    let strange = answer(&ours, "anna", "secret", 1).replace("MD5", "SHA-512-256");
     for line in [
         "".to_owned(),
         "Authorization: Basic YW5uYTpzZWNyZXQ=\r\n".to_owned(),
@@ -160,7 +171,7 @@ fn a_count_is_good_once() {
 #[test]
 fn without_qop_a_nonce_is_good_once() {
     let mut gate = Gate::new();
-    let challenge = gate.challenges(false, false).remove(1).replace(", qop=\"auth\"", "");
+    let challenge = gate.challenges(false, false).remove(0).replace(", qop=\"auth\"", "");
     assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
     assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::Challenge { stale: true });
 }
@@ -234,11 +245,31 @@ fn many_lines_of_credentials_are_not_all_looked_at() {
 #[test]
 fn only_what_is_offered_is_taken_and_in_the_order_of_the_settings() {
     let mut gate = Gate::new();
-    gate.authenticator.configure(REALM, &[DigestHash::Md5, DigestHash::Sha256]);
-    let both = gate.challenges(false, false);
+    gate.offer(&[DigestHash::Sha256, DigestHash::Md5], &[]);
+    let mut both = gate.challenges(false, false);
+    both.reverse();
     assert!(both[0].contains("algorithm=MD5") && both[1].contains("SHA-256"), "{both:?}");
-    gate.authenticator.configure(REALM, &[DigestHash::Sha256]);
+    gate.offer(&[DigestHash::Sha256], &[]);
     assert_eq!(gate.challenges(false, false).len(), 1);
     let refused = gate.answer(&both[0], "anna", "secret", 1);
     assert_eq!(refused, Verdict::Challenge { stale: false }, "MD5 is not offered any more");
+}
+
+#[test]
+fn a_phone_that_gives_up_at_sha_256_is_offered_md5_alone() {
+    let mut gate = Gate::new();
+    let old = "User-Agent: baresip v1.0.0 (x86_64/linux)\r\n";
+    for digests in [[DigestHash::Md5, DigestHash::Sha256], [DigestHash::Sha256, DigestHash::Md5]] {
+        gate.offer(&digests, &["Snom", "baresip v1."]);
+        for proxy in [false, true] {
+            let offered = gate.challenges_to(old, proxy, false);
+            assert!(offered.len() == 1 && offered[0].contains("algorithm=MD5"), "{offered:?}");
+        }
+        for other in ["", "User-Agent: baresip v4.1.0\r\n", "User-Agent: my baresip v1.0\r\n"] {
+            assert_eq!(gate.challenges_to(other, false, false).len(), 2, "{other}");
+        }
+    }
+    gate.offer(&[DigestHash::Sha256], &["baresip v1."]);
+    let offered = gate.challenges_to(old, false, false);
+    assert!(offered.len() == 1 && offered[0].contains("SHA-256"), "never what is switched off");
 }

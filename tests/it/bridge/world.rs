@@ -146,6 +146,7 @@ fn settings_with(trunks: Vec<Arc<Trunk>>) -> Settings {
             wrap_up_end: "*15".into(),
         },
         digests: vec![DigestHash::Sha256, DigestHash::Md5],
+        md5_only_agents: Vec::new(),
         login_on_register: true,
         limits: Limits {
             calls_max: 100,

@@ -42,10 +42,12 @@ impl Context {
 
     /// The state folder: `--state`, else the file's, else the usual one.
     pub(super) fn folder(&self) -> StateFolder {
-        let named = self.state.clone().or_else(|| {
-            // A broken file must not keep anybody from looking at calls.
-            config::load(&self.config_dir).ok()?.shell.state.clone()
-        });
+        self.folder_of(&self.config_dir)
+    }
+
+    /// The state folder that goes with another configuration.
+    pub(super) fn folder_of(&self, config_dir: &Path) -> StateFolder {
+        let named = self.state.clone().or_else(|| config::state_of(config_dir));
         StateFolder::at(&named.unwrap_or_else(StateFolder::usual))
     }
 
@@ -62,14 +64,14 @@ impl Context {
     /// Their file, which is there.
     pub(super) fn clients_file(&self) -> Result<PathBuf, Failure> {
         let file = self.folder().clients_db();
-        if std::fs::metadata(&file).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-            // A mistyped folder must not become an empty company.
-            return Err(Failure::Refused(format!(
-                "{}: not there; import people and clients first, or name the state folder (--state DIR)",
-                file.display()
-            )));
-        }
-        Ok(file)
+        // A mistyped folder, or a file that somebody emptied, must not become an empty company.
+        let what = match std::fs::metadata(&file) {
+            Err(e) if e.kind() == ErrorKind::NotFound => "not there",
+            Ok(meta) if meta.len() == 0 => "empty",
+            _ => return Ok(file),
+        };
+        let next = "import people and clients first, or name the state folder (--state DIR)";
+        Err(Failure::Refused(format!("{}: {what}; {next}", file.display())))
     }
 
     /// The same, made if it is not there.

@@ -1,19 +1,19 @@
 //! `telefonist serve`.
 
 use std::panic;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::context::Context;
 use super::output::{Failure, Printed};
-use crate::config::{LogFormat, render};
+use crate::config::{LogFormat, read, render};
 use crate::server::{Server, StartOptions, compile};
 use crate::telemetry;
 
 pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
-    let compiled = compile(&context.config_dir).map_err(|problems| {
-        Failure::Start(render(&problems, |file| std::fs::read_to_string(file).ok()))
-    })?;
+    let compiled = compile(&context.config_dir)
+        .map_err(|problems| Failure::Start(render(&problems, |file| read(Path::new(file)).ok())))?;
     let shell = &compiled.config.shell;
     telemetry::start(shell.log_format == LogFormat::Json, &shell.log_level);
     tell_of_panics();

@@ -56,7 +56,14 @@ pub(super) fn list<T>(
 ) -> impl Fn(&Value<'_>) -> Converted<Vec<T>> {
     move |value| {
         let items = value.as_array().ok_or_else(|| wanted("a list in brackets", value))?;
-        items.iter().map(|item| convert(item.get_ref())).collect()
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for item in items.iter() {
+            match convert(item.get_ref()) {
+                Ok(item) => good.push(item),
+                Err(why) => bad.push(why),
+            }
+        }
+        if bad.is_empty() { Ok(good) } else { Err(bad.join("; ")) }
     }
 }
 

@@ -19,7 +19,8 @@ mod render;
 mod shell_tables;
 mod trunks;
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use keys::{ABSENT, KEYS, Key, reference};
@@ -59,21 +60,53 @@ pub fn load(folder: &Path) -> Result<Config, Vec<Problem>> {
 
 /// One configuration file as text. Errors: a problem without a place that says what to do.
 pub fn read(path: &Path) -> Result<String, Problem> {
-    let whole = std::fs::metadata(path).and_then(|meta| {
-        if meta.len() > FILE_LEN_MAX {
-            return Err(std::io::Error::other(format!("longer than {FILE_LEN_MAX} bytes")));
-        }
-        std::fs::read_to_string(path)
-    });
-    whole.map_err(|error| Problem {
+    let problem = |(line, column), message: String, hint: &str| Problem {
         file: path.display().to_string().into(),
-        line: 1,
-        column: 1,
+        line,
+        column,
         span: 0..0,
         severity: Severity::Error,
-        message: format!("cannot be read: {error}"),
-        hint: Some("name the folder with --config DIR; a sample lies in config/".to_string()),
+        message,
+        hint: Some(hint.to_string()),
+    };
+    let bytes = bytes(path).map_err(|error| {
+        let hint = "name the folder with --config DIR; a sample lies in config/";
+        problem((1, 1), format!("cannot be read: {error}"), hint)
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let good = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let last = good.rsplit('\n').next().unwrap_or_default();
+        let place = (good.matches('\n').count() as u32 + 1, last.chars().count() as u32 + 1);
+        problem(place, "this is not UTF-8".to_string(), "save the file as UTF-8")
     })
+}
+
+/// A plain file's bytes, if they are not too many: neither a pipe nor a device holds anybody up.
+pub fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let meta = std::fs::metadata(path)?;
+    if meta.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if !meta.is_file() {
+        return Err(std::io::Error::other("no plain file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_LEN_MAX {
+        return Err(std::io::Error::other(format!("longer than {FILE_LEN_MAX} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// `server.state` of the file in `folder`, whatever else is wrong there: nobody must look for calls in
+/// another folder because of a trunk's name.
+pub fn state_of(folder: &Path) -> Option<PathBuf> {
+    let text = read(&folder.join(FILE_NAME)).ok()?;
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let server = table.get_ref().get("server")?.get_ref().as_table()?;
+    let state = server.get("state")?.get_ref().as_str()?.trim();
+    Some(PathBuf::from(state)).filter(|state| !state.as_os_str().is_empty())
 }
 
 /// From a text; `file` is what problems say.

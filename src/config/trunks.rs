@@ -67,10 +67,8 @@ fn one(section: &Section<'_, '_>, company: Option<&NumberFormat>) -> Option<Trun
     }
     let trunk = Trunk {
         id: TrunkId::new(name.as_deref().unwrap_or("")),
-        identity: identity?,
         target,
         trusted: section.value("trusted", convert::boolean),
-        numbers: numbers?,
         calls_max: section.value("calls_max", convert::integer(1..=100_000)),
         calls_per_second_max: section.value("calls_per_second_max", convert::integer(1..=10_000)),
         options_every,
@@ -78,6 +76,9 @@ fn one(section: &Section<'_, '_>, company: Option<&NumberFormat>) -> Option<Trun
         waiting_status: section.value("waiting_status", waiting_status),
         ends,
         pass_headers: section.value("pass_headers", convert::list(header_name)),
+        // Last: every key has been asked for, whatever is wrong with these.
+        identity: identity?,
+        numbers: numbers?,
     };
     name.map(|_| trunk)
 }

@@ -32,6 +32,12 @@ pub fn calendars(
     Ok(calendars.into_iter().map(|(name, calendar)| (name, calendar.value)).collect())
 }
 
+/// The calendars of a file whose problems are told elsewhere: a broken one is always open.
+pub fn calendars_as_read(file: &str, text: &str) -> BTreeMap<Arc<str>, Arc<Calendar>> {
+    let (calendars, _) = read(&Source::new(file, text));
+    calendars.into_iter().map(|(name, calendar)| (name, calendar.value)).collect()
+}
+
 /// Whatever could be read, and what could not. A calendar with a problem is in the list as one that
 /// is always open, so that its name is known to those who look for names.
 pub(super) fn read(source: &Source) -> (Calendars, Vec<Problem>) {

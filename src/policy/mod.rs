@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-pub use calendars::calendars;
+pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
 pub use decide::decide;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};

@@ -33,7 +33,7 @@ pub use folder::{Keys, StateFolder};
 pub use hub::Hub;
 pub use reload::Reloaded;
 pub use start::{StartError, StartOptions};
-pub use texts::{CALENDARS_FILE, Compiled, POLICY_FILE, compile, directory, files};
+pub use texts::{CALENDARS_FILE, Compiled, POLICY_FILE, compile, directory, files, problems};
 
 use crate::config::Config;
 use crate::domain::{CallKey, Listener};

@@ -47,7 +47,12 @@ impl Server {
     /// Reads the configuration again. Errors: all its problems; nothing was changed.
     pub fn reload(&self, by: &str) -> Result<Reloaded, Vec<Problem>> {
         let _one_at_a_time = self.lock_reload();
-        let reloaded = texts::compile(&self.config_dir).and_then(|c| self.take_over(c, by));
+        let compiled = texts::compile(&self.config_dir).map_err(|found| {
+            let all = texts::problems(&self.config_dir, self.hub.rows());
+            // Somebody may have mended the files meanwhile.
+            if all.iter().any(Problem::is_error) { all } else { found }
+        });
+        let reloaded = compiled.and_then(|c| self.take_over(c, by));
         match &reloaded {
             Ok(done) => {
                 one(&self.hub.metrics.reloads, "done");

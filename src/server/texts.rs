@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{self, Config};
-use crate::domain::{Calendar, Directory, DirectoryRows};
+use crate::domain::{Calendar, Directory, DirectoryLimits, DirectoryRows};
 use crate::policy::{self, Names, Policy, Problem, Sources};
 
 /// The policy's file in the configuration folder.
@@ -56,6 +56,42 @@ pub fn compile(folder: &Path) -> Result<Compiled, Vec<Problem>> {
     }
 }
 
+/// Every problem of the configuration in `folder`, of its names in `rows` and of `rows` themselves,
+/// although some of the texts cannot be compiled: for whoever mends them all at once.
+pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
+    let [_, policy_file, calendars_file] = files(folder);
+    let (config, mut problems) = match config::load(folder) {
+        Ok(config) => (Some(config.clone()), config.warnings),
+        Err(found) => (None, found),
+    };
+    let policy_text = keep(config::read(&policy_file).map_err(|p| vec![p]), &mut problems);
+    let calendars_text = keep(config::read(&calendars_file).map_err(|p| vec![p]), &mut problems);
+    let (Some(policy_text), Some(calendars_text)) = (policy_text, calendars_text) else {
+        return problems;
+    };
+    let (policy_name, calendars_name) = (shown(&policy_file), shown(&calendars_file));
+    let sources = Sources {
+        policy: (&policy_name, &policy_text),
+        calendars: (&calendars_name, &calendars_text),
+    };
+    let names = config.as_ref().map_or_else(any_names, |c| Names::of(&c.settings));
+    let calendars = policy::calendars_as_read(&calendars_name, &calendars_text);
+    let limits = config.map_or(DIRECTORY_LIMITS_MAX, |c| c.directory_limits);
+    let found = match Directory::build(None, DirectoryRows { calendars, ..rows }, limits) {
+        Ok(directory) => Policy::compile(&sources, &directory, &names),
+        Err(lines) => {
+            let problem = |l| Problem::of_directory(policy::Severity::Error, l, None);
+            let of_people = lines.into_iter().map(problem);
+            match Policy::read(&sources, &names) {
+                Ok(policy) => Err(policy.warnings.into_iter().chain(of_people).collect()),
+                Err(found) => Err(found.into_iter().chain(of_people).collect()),
+            }
+        }
+    };
+    problems.extend(found.map_or_else(|found| found, |policy| policy.warnings));
+    problems
+}
+
 /// The directory of `rows` under these calendars and limits. Errors: as problems of the directory.
 pub fn directory(
     previous: Option<&Directory>,
@@ -77,6 +113,10 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// While `telefonist.toml` is broken, nobody is one too many.
+const DIRECTORY_LIMITS_MAX: DirectoryLimits =
+    DirectoryLimits { agents_max: 4_000, groups_max: 1_000 };
 
 /// While `telefonist.toml` is broken, the policy is still read for its own problems.
 fn any_names() -> Names {

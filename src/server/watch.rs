@@ -52,7 +52,7 @@ fn stamp(file: &Path) -> Stamp {
 
 fn hash(files: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    files.iter().for_each(|file| std::fs::read(file).ok().hash(&mut hasher));
+    files.iter().for_each(|file| crate::config::bytes(file).ok().hash(&mut hasher));
     hasher.finish()
 }
 

@@ -110,3 +110,63 @@ fn explain_without_a_server_says_that_presence_is_unknown() {
     let (code, why) = scene.fails(&["explain", "--from", "", "--trunk", "pxb"]);
     assert_eq!((code, why.contains("no trunk is called pxb")), (2, true), "{why}");
 }
+
+#[test]
+fn broken_texts_hide_no_names_that_nobody_has() {
+    let scene = Scene::with_company();
+    scene.edit("telefonist.toml", "trusted = true", "trusted = \"yes\"");
+    scene.edit("calendars.toml", "mon-thu = \"09:00-17:30\"", "mon-thu = \"17:30-09:00\"");
+    scene.edit("policy.toml", "grace_days         = 0", "grace_day = 0");
+    scene.edit(
+        "policy.toml",
+        "{ to = \"role operator\",     ring",
+        "{ to = \"role operatr\", ring",
+    );
+    let output = scene.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = out(&output);
+    for problem in ["trunk[].trusted", "ends before it begins", "`grace_day`", "role `operatr`"] {
+        assert!(said.contains(problem), "{problem}: {said}");
+    }
+    assert!(said.contains("4 errors"), "nothing follows from these four: {said}");
+}
+
+#[test]
+fn one_wrong_key_of_a_trunk_is_one_problem() {
+    let scene = Scene::with_company();
+    let from = "from = [\"127.0.0.1\", \"::1\"]";
+    scene.edit("telefonist.toml", from, "from = [\"300.1.1.1\", \"pbx\"]");
+    let said = out(&scene.run(&["check"]));
+    assert!(said.contains("1 errors") && said.contains("300.1.1.1"), "{said}");
+    assert!(said.contains("`pbx` is no IP address"), "each of a list is told: {said}");
+}
+
+#[test]
+fn files_that_are_no_texts_are_said_to_be_none() {
+    let scene = Scene::with_company();
+    let policy = scene.config().join("policy.toml");
+    std::fs::write(&policy, b"# caf\xc3\xa9\n# caf\xe9\n").expect("written");
+    let said = out(&scene.run(&["check"]));
+    assert!(said.contains("policy.toml:2:6: error: this is not UTF-8"), "{said}");
+    std::fs::remove_file(&policy).expect("removed");
+    let made = std::process::Command::new("mkfifo").arg(&policy).status();
+    assert!(made.expect("mkfifo is there").success());
+    let said = out(&scene.run(&["check"]));
+    assert!(said.contains("policy.toml") && said.contains("no plain file"), "{said}");
+    std::fs::remove_file(&policy).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", &policy).expect("linked");
+    assert!(out(&scene.run(&["check"])).contains("no plain file"));
+}
+
+#[test]
+fn a_trunk_without_an_address_does_not_hide_the_state_folder() {
+    let scene = Scene::with_company();
+    let state = format!("country = \"DE\"\nstate = \"{}\"", scene.state().display());
+    scene.edit("telefonist.toml", "country = \"DE\"", &state);
+    scene.edit("telefonist.toml", "trusted = true", "trusted = true\nto = \"udp:pbx.invalid\"");
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_telefonist"));
+    program.arg("--config").arg(scene.config()).args(["absence", "list"]);
+    let output = program.output().expect("it runs");
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(out(&output).contains("boris.falk"), "{}", out(&output));
+}

@@ -106,6 +106,22 @@ fn a_mistyped_state_folder_is_named_and_not_made() {
 }
 
 #[test]
+fn looking_at_an_emptied_database_does_not_make_an_empty_company() {
+    let scene = Scene::with_company();
+    let file = scene.state().join("clients.db");
+    std::fs::write(&file, b"").expect("emptied");
+    for name in ["clients.db-wal", "clients.db-shm"] {
+        // They may be gone.
+        let _ = std::fs::remove_file(scene.state().join(name));
+    }
+    for arguments in [&["people", "list"][..], &["client", "find", "a"], &["absence", "list"]] {
+        let (code, why) = scene.fails(arguments);
+        assert!(code == 1 && why.contains("clients.db: empty"), "{arguments:?}: {why}");
+        assert_eq!(std::fs::metadata(&file).expect("there").len(), 0, "{arguments:?}");
+    }
+}
+
+#[test]
 fn what_is_secret_is_readable_by_its_owner_alone() {
     let scene = Scene::with_company();
     let _server = scene.serve();

@@ -191,13 +191,13 @@ impl Calls {
         cseq: u32,
         response: &Message,
     ) {
-        let Some(incoming) = &call.incoming else { return };
+        let binding = super::direct::caller_binding(env, call);
+        let Some(incoming) = &mut call.incoming else { return };
+        let origin = incoming.confirm(env.mint, &callee.dialog.remote_tag);
         let Ok(dialog) = Dialog::uas(&incoming.request, &incoming.tag, &incoming.contact) else {
             self.own_leg(call, callee, Side::Callee);
             return self.end(env, call, Party::Server, Outcome::Failed, Some(400), "no dialog");
         };
-        let origin = Origin::new(env.mint);
-        let binding = super::direct::caller_binding(env, call);
         let mut caller = Leg::new(dialog, incoming.flow, binding, origin, env.now, env.settings);
         let bytes = caller.relay_body(response, incoming.reply(200)).finish();
         if incoming.has_offer() {

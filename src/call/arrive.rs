@@ -115,7 +115,7 @@ impl Calls {
         env.event(What::Unanswered { call: key, offer: None, flow, text: head(&request).into() });
         let tag = env.mint.tag();
         let contact = env.contact(flow);
-        let incoming = Incoming { tx, request, flow, tag, contact };
+        let incoming = Incoming { tx, request, flow, tag, contact, early: Vec::new() };
         let answer_by = Call::answer_by(env, trunk.map(AsRef::as_ref));
         Self::blank(env, key, direction, (caller, called), caller_agent, incoming, answer_by)
     }

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::domain::{AgentId, Flow, Trunk, TrunkId};
 use crate::sip::{Header, Message};
 
@@ -13,7 +15,7 @@ use super::arrive::final_headers;
 use super::fork::Target;
 use super::leg::{BindingRef, Seat};
 use super::offer::{Kind, Offer, quoted};
-use super::state::{Call, Phase};
+use super::state::{Call, Early, Incoming, Phase};
 use super::{Calls, Effect, Env, Handover, OfferResult, Outcome, Party};
 
 /// How long a call to a colleague rings.
@@ -97,18 +99,16 @@ impl Calls {
         if status == 100 {
             return;
         }
-        let early_media = offer.forks.get(index).is_some_and(|f| f.binding.is_none());
+        let is_trunk = offer.forks.get(index).is_some_and(|f| f.binding.is_none());
         self.with(key, |_, call| {
-            let Some(incoming) = &call.incoming else { return };
-            let reply = match early_media {
-                true => incoming.reply(status),
-                false => incoming.reply(180),
-            };
-            let body = response.body();
-            let status = if early_media { status } else { 180 };
-            let bytes = match response.content_type() {
-                Some(kind) if early_media && !body.is_empty() => reply.body(kind, &body).finish(),
-                _ => reply.finish(),
+            let Some(incoming) = &mut call.incoming else { return };
+            let status = if is_trunk { status } else { 180 };
+            let bytes = match response.to_tag() {
+                Some(theirs) if is_trunk => {
+                    let Some(early) = incoming.early(env.mint, theirs) else { return };
+                    early_reply(incoming, early, response)
+                }
+                _ => incoming.reply(status).finish(),
             };
             env.tx.respond(env.now, incoming.tx, status, bytes);
         });
@@ -178,6 +178,22 @@ impl Calls {
             trunks: call.trunk.take().into_iter().chain([trunk]).collect(),
         };
         env.effects.push_back(Effect::Pass(Box::new(handover)));
+    }
+}
+
+/// What a trunk says in one of its early dialogs, as the caller's own early dialog says it.
+fn early_reply(incoming: &mut Incoming, early: usize, response: &Message) -> Bytes {
+    let Early { tag, origin, .. } = &mut incoming.early[early];
+    let body = response.body();
+    let tag = tag.clone();
+    let content = response.content_type().filter(|_| !body.is_empty());
+    let content = content.map(|kind| (kind, origin.outgoing(Some(kind), &body)));
+    let reply = incoming.reply_as(response.status(), &tag);
+    match content {
+        Some((kind, body)) => {
+            reply.copy(response, Header::ContentDisposition).body(kind, &body).finish()
+        }
+        None => reply.finish(),
     }
 }
 

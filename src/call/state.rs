@@ -20,15 +20,18 @@ use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
 use super::caller::{Called, Caller};
-use super::leg::{Leg, Side};
+use super::leg::{Leg, Origin, Side};
 use super::relay::Relays;
-use super::{ClientRef, Direction, Env};
+use super::{ClientRef, Direction, Env, Mint};
 
 /// Methods that we understand, for Allow.
 pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, MESSAGE, REGISTER";
 
 /// How long before `answer_within` a plan goes to its ending: the PBX must hear it in time.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+
+/// Early dialogs of one call; what a trunk says in more is not passed on.
+pub const EARLY_MAX: usize = 16;
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +59,60 @@ pub struct Incoming {
     pub tag: String,
     /// Our Contact in this dialog.
     pub contact: String,
+    /// Early dialogs in which the callee said something; bounded by [`EARLY_MAX`].
+    pub early: Vec<Early>,
+}
+
+/// An early dialog with the caller, one for each of the callee's own: a trunk may fork (§13.2.2.4).
+#[derive(Debug)]
+pub struct Early {
+    /// The callee's tag.
+    theirs: String,
+    /// Our tag towards the caller.
+    pub tag: String,
+    /// Our SDP origin in it.
+    pub origin: Origin,
 }
 
 impl Incoming {
     /// An answer to it: tag, Contact and Record-Route where a dialog comes of it (§12.1.1).
     pub fn reply(&self, status: u16) -> Builder {
-        let reply = Builder::reply(&self.request, status, Some(&self.tag));
+        self.reply_as(status, &self.tag)
+    }
+
+    /// The early dialog that belongs to the callee's tag `theirs`, the first under our first tag.
+    /// `None`: there are too many.
+    pub fn early(&mut self, mint: &mut Mint, theirs: &str) -> Option<usize> {
+        if let Some(known) = self.early.iter().position(|e| e.theirs == theirs) {
+            return Some(known);
+        }
+        let next = self.early.len();
+        if next == EARLY_MAX {
+            return None;
+        }
+        let tag = if next == 0 { self.tag.clone() } else { mint.tag() };
+        self.early.push(Early { theirs: theirs.to_owned(), tag, origin: Origin::new(mint) });
+        Some(next)
+    }
+
+    /// The callee's 2xx with the tag `theirs` came: from now on our tag is that dialog's. Gives our
+    /// SDP origin in it.
+    pub fn confirm(&mut self, mint: &mut Mint, theirs: &str) -> Origin {
+        let known = self.early.iter().position(|e| e.theirs == theirs);
+        if let Some(known) = known {
+            let early = self.early.swap_remove(known);
+            self.tag = early.tag;
+            return early.origin;
+        }
+        if !self.early.is_empty() {
+            self.tag = mint.tag();
+        }
+        Origin::new(mint)
+    }
+
+    /// The same as [`Self::reply`] in the early dialog whose tag of ours is `tag`.
+    pub fn reply_as(&self, status: u16, tag: &str) -> Builder {
+        let reply = Builder::reply(&self.request, status, Some(tag));
         match status {
             101..=299 => reply
                 .copy(&self.request, Header::RecordRoute)

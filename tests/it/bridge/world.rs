@@ -406,7 +406,12 @@ impl World {
     /// A phone's or trunk's answer to a request that it got.
     pub fn reply(&mut self, at: &str, request: &Message, status: u16, body: &str) {
         let tag = format!("tag-{}", at.replace([':', '.'], ""));
-        let reply = Builder::reply(request, status, Some(&tag))
+        self.reply_as(at, &tag, request, status, body);
+    }
+
+    /// The same from one of several behind a trunk.
+    pub fn reply_as(&mut self, at: &str, tag: &str, request: &Message, status: u16, body: &str) {
+        let reply = Builder::reply(request, status, Some(tag))
             .header(Header::Contact, format_args!("<sip:phone@{at}>"));
         let reply = match body {
             "" => reply,
@@ -580,6 +585,45 @@ impl World {
             .copy(ok, Header::To)
             .copy(ok, Header::CallId)
             .header(Header::CSeq, "2 ACK");
+        self.send(at, draft.finish());
+    }
+
+    /// BYE of who dialled.
+    pub fn dialled_bye(&mut self, at: &str, ok: &Message) {
+        let branch = self.branch();
+        let contact = ok.contacts().next().expect("a contact").uri.to_owned();
+        let draft = Builder::request(&Method::Bye, &contact)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .copy(ok, Header::From)
+            .copy(ok, Header::To)
+            .copy(ok, Header::CallId)
+            .header(Header::CSeq, "3 BYE");
+        self.send(at, draft.finish());
+    }
+
+    /// CANCEL of who dialled and heard `ring`.
+    pub fn dialled_cancel(&mut self, at: &str, ring: &Message) {
+        let to = ring.to().expect("To").uri.to_owned();
+        self.dialled_again(at, ring, Method::Cancel, &format!("<{to}>"));
+    }
+
+    /// ACK of who dialled and failed.
+    pub fn ack_dialled_failure(&mut self, at: &str, failure: &Message) {
+        let to = failure.header(Header::To).expect("To").to_owned();
+        self.dialled_again(at, failure, Method::Ack, &to);
+    }
+
+    /// CANCEL or ACK in the transaction that `heard` answers.
+    fn dialled_again(&mut self, at: &str, heard: &Message, method: Method, to: &str) {
+        let uri = heard.to().expect("To").uri.to_owned();
+        let draft = Builder::request(&method, &uri)
+            .copy(heard, Header::Via)
+            .header(Header::MaxForwards, 70)
+            .copy(heard, Header::From)
+            .header(Header::To, to)
+            .copy(heard, Header::CallId)
+            .header(Header::CSeq, format_args!("2 {method}"));
         self.send(at, draft.finish());
     }
 

@@ -282,13 +282,16 @@ impl Calls {
     }
 
     /// A 2xx that no transaction knows any more: its ACK was lost.
-    /// `true` if it is about no dialog of ours.
+    /// `true` if it is about no dialog of ours that stands.
     pub(super) fn stray(&mut self, env: &mut Env<'_>, response: &Message) -> bool {
         let Some(tag) = response.from_tag() else { return true };
         let name = (response.call_id().into(), tag.into());
         let Some((key, side)) = self.dialogs.get(&name).copied() else { return true };
-        if let Some(leg) = self.calls.get_mut(&key).and_then(|c| c.leg(side)) {
-            acknowledge_again(env, leg, response);
+        match self.calls.get_mut(&key).and_then(|c| c.leg(side)) {
+            // Somebody else answered too, behind a proxy that forked.
+            Some(leg) if !is_of(leg, response) => return true,
+            Some(leg) => acknowledge_again(env, leg, response),
+            None => {}
         }
         false
     }
@@ -298,9 +301,7 @@ impl Calls {
         let leg = self.dialogs.get(&name).copied();
         let leg = leg.and_then(|(key, side)| self.calls.get_mut(&key).and_then(|c| c.leg(side)));
         match leg {
-            Some(leg) if Some(&*leg.dialog.remote_tag) == response.to_tag() => {
-                acknowledge_again(env, leg, response);
-            }
+            Some(leg) if is_of(leg, response) => acknowledge_again(env, leg, response),
             _ => decline(env, fork, response, flow),
         }
     }
@@ -315,6 +316,11 @@ pub(super) fn acknowledge(env: &mut Env<'_>, leg: &mut Leg, cseq: u32, from: Opt
     let flow = leg.next_flow(env.location);
     let bytes: Bytes = env.tx.send_ack(ack, flow);
     leg.acks.keep(env.now, cseq, flow, bytes);
+}
+
+/// The 2xx is of this leg's dialog. (Phones of RFC 2543 give no tag.)
+fn is_of(leg: &Leg, response: &Message) -> bool {
+    leg.dialog.remote_tag == response.to_tag().unwrap_or_default()
 }
 
 pub(super) fn acknowledge_again(env: &mut Env<'_>, leg: &Leg, response: &Message) {

@@ -91,6 +91,24 @@ fn an_answer_of_somebody_who_said_nothing_before_is_a_dialog_of_its_own() {
 }
 
 #[test]
+fn a_second_answer_is_acknowledged_and_hung_up() {
+    let (mut w, out) = calling_out();
+    heard(&mut w, &out, "a", 183, ANSWER);
+    heard(&mut w, &out, "b", 183, ELSEWHERE);
+    let ok = heard(&mut w, &out, "b", 200, ELSEWHERE);
+    w.request(TRUNK, Method::Ack);
+    w.ack_dialled(MIA, &ok);
+    w.reply_as(TRUNK, "a", &out, 200, ANSWER);
+    assert_eq!(w.request(TRUNK, Method::Ack).to_tag(), Some("a"));
+    let bye = w.request(TRUNK, Method::Bye);
+    assert_eq!(bye.to_tag(), Some("a"));
+    w.reply(TRUNK, &bye, 200, "");
+    w.nothing(MIA);
+    assert_eq!(hang_up(&mut w, &ok).as_deref(), Some("b"));
+    w.assert_quiet();
+}
+
+#[test]
 fn giving_up_cancels_all_that_the_trunk_forked() {
     let (mut w, out) = calling_out();
     heard(&mut w, &out, "a", 183, ANSWER);

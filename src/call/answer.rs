@@ -20,7 +20,7 @@ use crate::sip::{Header, Message, Method};
 use crate::transaction::Transactions;
 
 use super::fork::Fork;
-use super::leg::{Leg, Origin, Side};
+use super::leg::{Leg, Side};
 use super::offer::{ELSEWHERE, Kind, Offer, OfferState};
 use super::state::{Call, Phase};
 use super::{AgentNote, Calls, Env, OfferResult, Outcome, Party, What, dialog_key};

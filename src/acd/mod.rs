@@ -46,6 +46,8 @@ mod model;
 #[cfg(all(test, not(loom)))]
 mod reference;
 #[cfg(all(test, not(loom)))]
+mod stop;
+#[cfg(all(test, not(loom)))]
 mod stress;
 #[cfg(all(test, not(loom)))]
 mod tests;

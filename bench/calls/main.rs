@@ -21,6 +21,7 @@ mod trunk;
 
 use std::io::{Error, Result};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -72,6 +73,9 @@ struct Options {
     /// Before the first measurement, seconds at its rate
     #[arg(long, default_value_t = 1)]
     warm_seconds: u32,
+    /// Another build of the server, to be compared
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_telefonist"))]
+    server: PathBuf,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -95,7 +99,7 @@ struct Stage {
 impl Stage {
     fn open(options: &Options) -> Result<Self> {
         let company = Company::found(options.agents, options.clients)?;
-        let server = ServerProcess::start(&company)?;
+        let server = ServerProcess::start(&options.server, &company)?;
         let starts = Starts::new(options.clients);
         let options = options.clone();
         let line = Line::open(PHONES, server.address)?;

@@ -18,8 +18,8 @@ const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 /// The listener looks this often whether it is over.
 const LISTEN_MAX: Duration = Duration::from_millis(50);
-/// A thread that waits for its time looks at least this often.
-const WAIT_MAX: Duration = Duration::from_millis(1);
+/// What the listener put off is looked for this often.
+pub const WAIT_MAX: Duration = Duration::from_millis(1);
 /// Asked for; the driver must not be what loses messages.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
@@ -27,8 +27,8 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 pub trait Party: Send + 'static {
     /// A message came.
     fn hear(&mut self, line: &Line, message: &Message, now: Instant);
-    /// What is due is done; when something is due next.
-    fn act(&mut self, line: &Line, now: Instant) -> Option<Instant>;
+    /// What is due is done; when to ask again.
+    fn act(&mut self, line: &Line, now: Instant) -> Instant;
 }
 
 /// A socket that speaks with the server.
@@ -127,8 +127,7 @@ fn listen<P: Party>(party: &Mutex<P>, line: &Line, over: &AtomicBool) {
 fn act<P: Party>(party: &Mutex<P>, line: &Line, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         let due = lock(party).act(line, Instant::now());
-        let left = due.map_or(WAIT_MAX, |due| due.saturating_duration_since(Instant::now()));
-        thread::park_timeout(left.min(WAIT_MAX));
+        thread::park_timeout(due.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -11,13 +11,17 @@ use telefonist::sip::digest::{Asked, Challenge, Login};
 use telefonist::sip::{Builder, Header, Message, Method};
 
 use super::company::{DOMAIN, client_of, operator, password};
-use super::party::{Later, Line, Party, gap};
+use super::party::{Later, Line, Party, WAIT_MAX, gap};
 use super::trunk::Starts;
 
 /// Nobody answers any more: 64·T1.
 const REPEATS_MAX: u32 = 10;
-/// A registration is tried so often.
+/// Challenges that a phone answers before it gives up.
+const CHALLENGES_MAX: u32 = 6;
+/// A message of a registration is sent so often.
 const TRIES_MAX: u32 = 100;
+/// Repetitions are looked for this often.
+const REPEAT_LOOK: Duration = Duration::from_millis(50);
 const SDP: &str = "v=0\r\no=phone 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n\
                    m=audio 49180 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\n\
                    a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n";
@@ -87,9 +91,15 @@ impl Phones {
     /// Registers everybody, one after the other. Errors: somebody is refused.
     pub fn register(&self, line: &Line) -> Result<()> {
         (0..self.agents).try_for_each(|agent| {
-            let challenge = ask(line, agent, 1, None)?;
-            let accepted = ask(line, agent, 2, Some(&challenge))?;
-            match accepted.status() {
+            let mut answer = ask(line, agent, 1, None)?;
+            // A nonce may be stale already: the answer brings another.
+            for cseq in 2..CHALLENGES_MAX {
+                if answer.status() != 401 {
+                    break;
+                }
+                answer = ask(line, agent, cseq, Some(&answer))?;
+            }
+            match answer.status() {
                 200 => Ok(()),
                 status => Err(Error::other(format!("{}: REGISTER got {status}", operator(agent)))),
             }
@@ -183,14 +193,15 @@ impl Party for Phones {
         }
     }
 
-    fn act(&mut self, line: &Line, now: Instant) -> Option<Instant> {
+    fn act(&mut self, line: &Line, now: Instant) -> Instant {
         while let Some((leg, deed)) = self.later.take(now) {
             match deed {
                 Deed::HangUp => self.hang_up(line, leg, now),
                 Deed::Answer(_) | Deed::Bye(_) => self.repeat(line, leg, deed, now),
             }
         }
-        self.later.next()
+        let rest = if self.talk.is_some() { WAIT_MAX } else { REPEAT_LOOK };
+        self.later.next().map_or(now + rest, |due| due.clamp(now + WAIT_MAX, now + rest))
     }
 }
 

@@ -77,10 +77,10 @@ pub struct Records {
 }
 
 impl ServerProcess {
-    /// Starts it and waits until it is ready.
-    pub fn start(company: &Company) -> Result<Self> {
+    /// Starts `program` and waits until it is ready.
+    pub fn start(program: &Path, company: &Company) -> Result<Self> {
         let log = company.path().join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_telefonist"))
+        let child = Command::new(program)
             .arg("--config")
             .arg(company.config())
             .arg("--state")

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use telefonist::sip::{Builder, Header, Message, Method};
 
 use super::company::{DIALLED, caller};
-use super::party::{Later, Line, Party, gap};
+use super::party::{Later, Line, Party, WAIT_MAX, gap};
 
 /// Nobody answers any more: 64·T1.
 const REPEATS_MAX: u32 = 6;
@@ -311,7 +311,7 @@ impl Party for Trunk {
         }
     }
 
-    fn act(&mut self, line: &Line, now: Instant) -> Option<Instant> {
+    fn act(&mut self, line: &Line, now: Instant) -> Instant {
         let (wanted, next) = self.wanted(now);
         while self.tally.begun < wanted {
             self.call(line, now);
@@ -325,6 +325,7 @@ impl Party for Trunk {
                 Deed::Repeat(stage, times) => self.repeat(line, number, (stage, times), now),
             }
         }
-        next.into_iter().chain(self.later.next()).min()
+        let due = next.into_iter().chain(self.later.next()).min();
+        due.map_or(now + WAIT_MAX, |due| due.min(now + WAIT_MAX))
     }
 }

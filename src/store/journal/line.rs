@@ -73,7 +73,20 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// The head of an event's JSON; `None` if it is no event.
     pub fn of(json: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
+        Self::first(json).or_else(|| serde_json::from_slice(json).ok())
+    }
+
+    /// As our own writer puts it, first and in this order: an explanation of a large group is long, and
+    /// most readers need nothing of it.
+    fn first(json: &'a [u8]) -> Option<Self> {
+        let (at, rest) = plain(json.strip_prefix(b"{\"at\":\"")?)?;
+        let (event, _) = plain(rest.strip_prefix(b",\"event\":\"")?)?;
+        Some(Self { at: at.parse().ok()?, event: Cow::Borrowed(event) })
+    }
+
+    /// It says where a call went and why.
+    pub fn is_routed(&self) -> bool {
+        self.event == "routed"
     }
 
     /// It begins a checkpoint.
@@ -93,6 +106,13 @@ impl<'a> Head<'a> {
             Err(_) => Content::Unknown,
         }
     }
+}
+
+/// A JSON string without its first quote, if nothing in it is escaped, and what follows.
+fn plain(text: &[u8]) -> Option<(&str, &[u8])> {
+    let len = memchr::memchr2(b'"', b'\\', text)?;
+    let rest = text[len..].strip_prefix(b"\"")?;
+    Some((std::str::from_utf8(&text[..len]).ok()?, rest))
 }
 
 /// The complete lines in `bytes`, each with its offset, without newline. An incomplete last line is
@@ -144,6 +164,20 @@ mod tests {
             " {\"at\":\"2026-03-02T08:00:00.000001Z\",\"event\":\"server_started\",\"version\":\"1\"}\n"
         );
         assert_eq!(Content::of(&out[..out.len() - 1]), Content::Event(Box::new(event("1"))));
+    }
+
+    #[test]
+    fn the_head_is_found_wherever_it_stands() {
+        let plain = br#"{"at":"2026-03-02T08:00:00Z","event":"dialog","call":"1"}"#;
+        let turned = br#"{"call":"1","event":"dialog","at":"2026-03-02T08:00:00Z"}"#;
+        let escaped = br#"{"at":"2026-03-02T08:00:00Z","event":"dial\u006fg"}"#;
+        for json in [&plain[..], &turned[..], &escaped[..]] {
+            let head = Head::of(json).expect("an event");
+            assert_eq!(head.at, "2026-03-02T08:00:00Z".parse().expect("a literal"));
+            assert!(head.is_state_only() && !head.is_checkpoint() && !head.is_routed());
+        }
+        assert!(Head::of(br#"{"at":"yesterday","event":"dialog"}"#).is_none());
+        assert!(Head::of(br#"{"at":"2026-03-02T08:00:00Z"}"#).is_none());
     }
 
     #[test]

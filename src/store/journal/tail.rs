@@ -15,6 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::line::{self, Content, Head};
 use super::segment::{Segment, Source};
@@ -47,6 +48,13 @@ impl Line {
             Some(head) => head.content(self.json.as_bytes()),
             None => Content::Damaged,
         }
+    }
+
+    /// When it happened, and its JSON read as a `T`, if it says where a call went and why.
+    pub fn routed<'a, T: Deserialize<'a>>(&'a self) -> Option<(Timestamp, T)> {
+        let json = self.json.as_bytes();
+        let head = Head::of(json).filter(Head::is_routed)?;
+        Some((head.at, serde_json::from_slice(json).ok()?))
     }
 }
 

@@ -5,11 +5,15 @@
 //! order between workers does not matter either. An event of a call whose arrival was lost makes a
 //! record with what is known: no call is missing.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
-use crate::switch::{AgentChange, CallbackChange, Event, What};
+use crate::domain::CallKey;
+use crate::switch::{AgentChange, CallbackChange, ClientRef, Event, What};
 
 /// Writes `event` of run `run`. `repeated`: it stands in a checkpoint.
 ///
@@ -19,7 +23,19 @@ pub fn apply(db: &Connection, event: &Event, run: u32, repeated: bool) -> rusqli
     let at = micros(event.at);
     match &event.what {
         What::CallArrived { .. } => arrived(db, at, &event.what, run),
-        What::Routed { .. } => routed(db, at, &event.what, run, repeated),
+        What::Routed { call, client, rule, clause, policy, explanation } => {
+            let json = explanation.as_ref().and_then(|e| serde_json::to_string(e).ok());
+            let (client, explanation) = (client.clone(), json.as_deref());
+            let decision = Routed {
+                call: *call,
+                client,
+                rule: rule.as_ref().into(),
+                clause: clause.as_ref().into(),
+                policy: policy.as_ref().into(),
+                explanation,
+            };
+            routed(db, event.at, &decision, run, repeated)
+        }
         What::Answered { call, agent } => {
             let mut sql = db.prepare_cached(
                 "INSERT INTO calls (call, arrived_at, run, answered_at, answered_by)
@@ -81,10 +97,39 @@ fn arrived(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::Result<
     .map(drop)
 }
 
-fn routed(db: &Connection, at: i64, what: &What, run: u32, repeated: bool) -> rusqlite::Result<()> {
-    let What::Routed { call, client, rule, clause, policy, explanation } = what else {
-        return Ok(());
-    };
+/// A `What::Routed` whose explanation is the JSON that it was written as: a large group makes it long,
+/// and the register keeps it as it is.
+#[derive(Deserialize)]
+pub struct Routed<'a> {
+    call: CallKey,
+    client: Option<ClientRef>,
+    #[serde(borrow)]
+    rule: Cow<'a, str>,
+    #[serde(borrow)]
+    clause: Cow<'a, str>,
+    #[serde(borrow)]
+    policy: Cow<'a, str>,
+    #[serde(borrow, deserialize_with = "raw")]
+    explanation: Option<&'a str>,
+}
+
+fn raw<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de str>, D::Error> {
+    Ok(Option::<&RawValue>::deserialize(json)?.map(RawValue::get))
+}
+
+/// Writes a decision made at `at`. The rest is as in `apply`.
+///
+/// # Errors
+/// As SQLite says; the transaction must be rolled back.
+pub fn routed(
+    db: &Connection,
+    at: Timestamp,
+    decision: &Routed<'_>,
+    run: u32,
+    repeated: bool,
+) -> rusqlite::Result<()> {
+    let Routed { call, client, rule, clause, policy, explanation } = decision;
+    let at = micros(at);
     let mut sql = db.prepare_cached(
         "INSERT INTO calls (call, arrived_at, run, client, client_name, rule, clause, policy)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -98,12 +143,11 @@ fn routed(db: &Connection, at: i64, what: &What, run: u32, repeated: bool) -> ru
     let (rule, clause, policy) = (rule.as_ref(), clause.as_ref(), policy.as_ref());
     sql.execute(params![text(call), at, run, id, name, rule, clause, policy, repeated])?;
     let Some(explanation) = explanation else { return Ok(()) };
-    let json = serde_json::to_string(explanation).unwrap_or_default();
     let mut sql = db.prepare_cached(
         "INSERT INTO explanations (call, json) VALUES (?1, ?2)
          ON CONFLICT (call) DO UPDATE SET json = excluded.json WHERE NOT ?3",
     )?;
-    sql.execute(params![text(call), json, repeated]).map(drop)
+    sql.execute(params![text(call), explanation, repeated]).map(drop)
 }
 
 fn ended(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::Result<()> {

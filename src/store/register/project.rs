@@ -18,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::Register;
-use super::apply::apply;
+use super::apply::{apply, routed};
 use crate::store::StoreError;
 use crate::store::journal::{Content, Line, Position, Pruned, Segment, Tail, prune};
 
@@ -169,6 +169,10 @@ impl Projector {
 
 impl Progress {
     fn take(&mut self, db: &Connection, segment: Segment, line: &Line) -> rusqlite::Result<()> {
+        if let Some((at, decision)) = line.routed() {
+            self.events += 1;
+            return routed(db, at, &decision, segment.run, line.repeated);
+        }
         let why = match line.content() {
             Content::Event(event) => {
                 self.events += 1;

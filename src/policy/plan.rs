@@ -77,11 +77,13 @@ pub struct Candidate {
     pub person: PersonId,
     /// The place on the board.
     pub agent: AgentId,
-    /// For whom this person stands in (clause C1).
+    /// For whom this person stands in (clause C1). Left out of JSON if for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<PersonId>,
     /// As it was when the decision was made.
     pub presence: Presence,
-    /// The hours of this person's department are closed now (clause C2).
+    /// The hours of this person's department are closed now (clause C2). Left out of JSON if open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
 }
 
@@ -201,4 +203,33 @@ pub struct Decision {
     pub plan: Plan,
     /// Why.
     pub explanation: Explanation,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_says_in_json_only_what_is_out_of_the_ordinary_and_older_records_are_read() {
+        let usual = Candidate {
+            person: "anna".into(),
+            agent: AgentId(1),
+            stands_in_for: None,
+            presence: Presence::Free,
+            closed: false,
+        };
+        let odd = Candidate { stands_in_for: Some("boris".into()), closed: true, ..usual.clone() };
+        let json = |candidate| serde_json::to_string(candidate).expect("plain data");
+        let short = r#"{"person":"anna","agent":1,"presence":{"presence":"free"}}"#;
+        assert_eq!(json(&usual), short);
+        for candidate in [&usual, &odd] {
+            assert_eq!(
+                serde_json::from_str::<Candidate>(&json(candidate)).ok().as_ref(),
+                Some(candidate)
+            );
+        }
+        let older = r#"{"person":"anna","agent":1,"stands_in_for":null,
+                        "presence":{"presence":"free"},"closed":false}"#;
+        assert_eq!(serde_json::from_str::<Candidate>(older).ok(), Some(usual));
+    }
 }

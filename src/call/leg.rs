@@ -51,7 +51,34 @@ pub const SDP: &str = "application/sdp";
 pub struct Origin {
     session: u64,
     version: u64,
+    #[serde(with = "text")]
     last: Vec<u8>,
+}
+
+/// Bytes that are nearly always text, in the journal: text, or a list of numbers.
+mod text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => bytes.serialize(to),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into_bytes(),
+            Written::Bytes(bytes) => bytes,
+        })
+    }
 }
 
 impl Origin {
@@ -224,4 +251,23 @@ pub struct Seat {
     pub agent: AgentId,
     /// The board's token if a queue gave them, otherwise they are only marked as occupied.
     pub token: Option<crate::acd::Token>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_text_in_the_journal_and_lists_of_bytes_are_read_too() {
+        let origin = |last: &[u8]| Origin { session: 7, version: 2, last: last.to_vec() };
+        let json = |origin: &Origin| serde_json::to_string(origin).expect("plain data");
+        let text = origin("v=0\r\ns=Bäcker\r\n".as_bytes());
+        assert!(json(&text).contains(r#""last":"v=0\r\ns=Bäcker\r\n""#), "{}", json(&text));
+        let latin1 = origin(b"v=0\r\ns=B\xe4cker\r\n");
+        for origin in [&text, &latin1] {
+            assert_eq!(serde_json::from_str::<Origin>(&json(origin)).ok().as_ref(), Some(origin));
+        }
+        let older = r#"{"session":7,"version":2,"last":[118,61,48]}"#;
+        assert_eq!(serde_json::from_str::<Origin>(older).ok(), Some(origin(b"v=0")));
+    }
 }

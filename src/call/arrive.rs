@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::domain::{AgentId, CallKey, Client, Flow, Moment, Number, Trunk};
-use crate::policy::{Ending, Facts, IndexState, decide};
+use crate::policy::{Decision, Ending, Facts, IndexState, decide};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
 use super::caller::{self, Called, Caller};
 use super::presence::presence;
 use super::relay::Relays;
-use super::state::{Call, Incoming, Line, Phase};
+use super::state::{Call, Decided, Incoming, Line, Phase};
 use super::{Calls, Direction, Effect, Env, Outcome, Party, What};
 
 /// Who sent an INVITE, as the switch has established.
@@ -205,12 +205,13 @@ impl Calls {
             rule: decision.rule.clone(),
             clause: decision.clause.clone(),
             policy: decision.policy.clone(),
-            explanation: Some(Box::new(decision.explanation.clone())),
+            explanation: Some(Box::new(decision.explanation)),
         });
         tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
         let goes_on = !matches!(decision.plan.ending, Ending::Refuse { .. } | Ending::Pass { .. });
         let waits = goes_on && !decision.plan.steps.is_empty();
-        call.decision = Some(Box::new(decision));
+        let Decision { rule, clause, plan, .. } = decision;
+        call.decision = Some(Box::new(Decided { rule, clause, plan }));
         if waits {
             self.keep_waiting(env, call);
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::acd::Token;
 use crate::domain::{AgentId, CallKey, Client, Flow, Moment, QueueId, Trunk};
-use crate::policy::{Decision, Policy, Step};
+use crate::policy::{Plan, Policy, Step};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
@@ -153,6 +153,17 @@ impl Line {
     }
 }
 
+/// What was decided. The reasons stand in the journal.
+#[derive(Debug)]
+pub struct Decided {
+    /// The rule that matched.
+    pub rule: Arc<str>,
+    /// Its clause.
+    pub clause: Arc<str>,
+    /// What to do.
+    pub plan: Plan,
+}
+
 /// A call.
 #[derive(Debug)]
 pub struct Call {
@@ -180,8 +191,8 @@ pub struct Call {
     pub client: Option<Arc<Client>>,
     /// The policy that it began with.
     pub policy: Arc<Policy>,
-    /// Where it goes and why.
-    pub decision: Option<Box<Decision>>,
+    /// Where it goes.
+    pub decision: Option<Box<Decided>>,
     /// The caller's INVITE.
     pub incoming: Option<Incoming>,
     /// Where it stands.

@@ -226,12 +226,16 @@ impl State {
 impl OpenCall {
     fn apply(&mut self, event: &Event) {
         match &event.what {
-            What::Routed { .. } => {
-                let mut routed = event.clone();
-                if let What::Routed { explanation, .. } = &mut routed.what {
-                    *explanation = None;
-                }
-                self.routed = Some(routed);
+            What::Routed { call, client, rule, clause, policy, explanation: _ } => {
+                let what = What::Routed {
+                    call: *call,
+                    client: client.clone(),
+                    rule: rule.clone(),
+                    clause: clause.clone(),
+                    policy: policy.clone(),
+                    explanation: None,
+                };
+                self.routed = Some(Event { at: event.at, what });
             }
             What::Answered { .. } => self.answered = Some(event.clone()),
             What::Dialog { side: Party::Caller, .. } => self.caller = Some(event.clone()),

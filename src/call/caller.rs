@@ -28,15 +28,12 @@ pub struct Called {
 
 /// The calling number; `trusted` says whether asserted identities are believed.
 pub fn caller(request: &Message, trusted: bool, format: &NumberFormat) -> Caller {
-    let asserted = trusted.then(|| {
-        let mut values = request.values(Header::PAssertedIdentity);
-        values.find_map(|v| user_of(v, format).filter(|user| !user.is_empty()))
-    });
-    let raw = asserted
-        .flatten()
-        .or_else(|| request.from().and_then(|from| uri_user(from.uri)))
-        .filter(|user| !is_withheld(user))
-        .unwrap_or_default();
+    let mut asserted = request.values(Header::PAssertedIdentity).filter(|_| trusted);
+    if let Some((raw, number)) = asserted.find_map(|value| number_of(value, format)) {
+        return Caller { raw: raw.into(), number: Some(number) };
+    }
+    let user = request.from().and_then(|from| uri_user(from.uri));
+    let raw = user.filter(|user| !is_withheld(user)).unwrap_or_default();
     let number = Number::parse(&raw, format);
     Caller { raw: raw.into(), number }
 }
@@ -47,10 +44,11 @@ pub fn called(request: &Message, format: &NumberFormat) -> Called {
     Called { number: Number::parse(&raw, format), raw: raw.into() }
 }
 
-/// The user of a name-addr or addr-spec, if it is a number.
-fn user_of(value: &str, format: &NumberFormat) -> Option<String> {
+/// The user of a name-addr or addr-spec as written and as a number, if it is one.
+fn number_of(value: &str, format: &NumberFormat) -> Option<(String, Number)> {
     let user = uri_user(crate::sip::NameAddr::parse(value).ok()?.uri)?;
-    Number::parse(&user, format).map(|_| user)
+    let number = Number::parse(&user, format)?;
+    Some((user, number))
 }
 
 /// The part of a URI that names who: the user of `sip:`, the number of `tel:`, without parameters.

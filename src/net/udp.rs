@@ -25,15 +25,22 @@ pub(super) async fn receive(wire: Arc<Wire>, listener: u16, socket: Arc<UdpSocke
             tracing::error!(listener, %error, "this socket receives nothing more");
             return;
         }
+        let mut full = true;
         for _ in 0..BURST_MAX {
             match socket.try_recv_from(&mut buffer) {
                 Ok((len, source)) => datagram(&wire, listener, &socket, &buffer[..len], source),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    full = false;
+                    break;
+                }
                 // A peer's ICMP; the socket itself is well.
                 Err(error) => tracing::debug!(listener, %error, "receive"),
             }
         }
-        tokio::task::yield_now().await;
+        // With nothing left, waiting lets the others in; yielding would only ask the kernel once more.
+        if full {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

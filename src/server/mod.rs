@@ -54,7 +54,7 @@ pub struct Server {
     /// Rung when there may be new names.
     names_wanted: tokio::sync::Notify,
     refused: Mutex<Option<reload::Refused>>,
-    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    runtimes: Mutex<Option<start::Runtimes>>,
 }
 
 impl Server {
@@ -101,8 +101,8 @@ impl Server {
         if let Some(projecting) = self.hub.projecting.get() {
             projecting.stop();
         }
-        if let Some(runtime) = lock(&self.runtime).take() {
-            runtime.shutdown_background();
+        if let Some(runtimes) = lock(&self.runtimes).take() {
+            runtimes.shutdown();
         }
         // A socket that nobody answers at would only puzzle.
         let _ = std::fs::remove_file(self.folder.socket());

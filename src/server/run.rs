@@ -25,8 +25,8 @@ impl Server {
     /// Until a signal, then drains. Errors: signals cannot be had.
     pub fn run(self: &Arc<Self>) -> std::io::Result<()> {
         let handle = {
-            let runtime = super::lock(&self.runtime);
-            runtime.as_ref().map(|r| r.handle().clone())
+            let runtimes = super::lock(&self.runtimes);
+            runtimes.as_ref().map(|r| r.doors.handle().clone())
         };
         let Some(handle) = handle else { return Ok(()) };
         handle.block_on(self.until_told())?;

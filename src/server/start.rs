@@ -32,8 +32,6 @@ use crate::worker::{Clock, Inbox, Outlet, Worker};
 
 /// Workers must have read their share of the journal by then.
 const BEGIN_MAX: Duration = Duration::from_secs(60);
-/// Threads that receive and send.
-const NET_THREADS: usize = 2;
 
 /// Where a server finds what it needs.
 #[derive(Clone, Debug)]
@@ -96,20 +94,37 @@ impl Server {
         let wrong = |e: std::io::Error| StartError::State(folder.root().to_owned(), e.to_string());
         folder.create().map_err(wrong)?;
         let keys = folder.keys().map_err(wrong)?;
-        let runtime = runtime()?;
+        let runtimes = Runtimes::new()?;
         let clock = Clock::start_ahead(options.wall_ahead);
         let build = Building { options, compiled, folder, keys, clock };
-        build.start(runtime)
+        build.start(runtimes)
     }
 }
 
-fn runtime() -> Result<Runtime, StartError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(NET_THREADS)
-        .thread_name("net")
-        .enable_all()
-        .build()
-        .map_err(|e| StartError::System("threads", e))
+/// Two of one thread each: a second thread beside the sockets' would be woken for every message, to
+/// find nothing left to do; and whoever knocks at a door must not hold up a call.
+pub(super) struct Runtimes {
+    /// Receives and sends.
+    net: Runtime,
+    /// Control socket, probes, signals.
+    pub(super) doors: Runtime,
+}
+
+impl Runtimes {
+    fn new() -> Result<Self, StartError> {
+        let one = |name| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let builder = builder.worker_threads(1).thread_name(name).enable_all();
+            builder.build().map_err(|e| StartError::System("threads", e))
+        };
+        Ok(Self { net: one("net")?, doors: one("doors")? })
+    }
+
+    /// Ends all tasks without waiting for them.
+    pub(super) fn shutdown(self) {
+        self.net.shutdown_background();
+        self.doors.shutdown_background();
+    }
 }
 
 struct Building {
@@ -124,11 +139,11 @@ struct Building {
 type Late<T> = Arc<OnceLock<T>>;
 
 impl Building {
-    fn start(self, runtime: Runtime) -> Result<Arc<Server>, StartError> {
+    fn start(self, runtimes: Runtimes) -> Result<Arc<Server>, StartError> {
         let metrics = Arc::new(Metrics::new());
         let (inboxes, outlets) = self.inboxes();
-        let net = self.net(&runtime, &inboxes, &metrics)?;
-        let doors = self.doors(&runtime)?;
+        let net = self.net(&runtimes.net, &inboxes, &metrics)?;
+        let doors = self.doors(&runtimes.doors)?;
         let settings = reload::with_listeners(&self.compiled.config.settings, net.listeners());
 
         let late: Late<Arc<Server>> = Arc::default();
@@ -176,7 +191,7 @@ impl Building {
         };
         let clock = self.clock;
         let workers = self.workers(maker, &hub, inboxes, outlets)?;
-        let server = self.finish(runtime, hub, workers, doors)?;
+        let server = self.finish(runtimes, hub, workers, doors)?;
         // Set once, here.
         let _ = late.set(server.clone());
         let following = Following::begin(follower, FOLLOW_EVERY, move || clock.wall())
@@ -312,7 +327,7 @@ impl Building {
 
     fn finish(
         self,
-        runtime: Runtime,
+        runtimes: Runtimes,
         hub: Arc<Hub>,
         workers: Vec<Worker>,
         doors: Doors,
@@ -324,7 +339,7 @@ impl Building {
             Projecting::begin(projector).map_err(|e| StartError::System("threads", e))?;
         // Set once, here.
         let _ = hub.projecting.set(projecting);
-        let handle = runtime.handle().clone();
+        let handle = runtimes.doors.handle().clone();
         let server = Arc::new(Server {
             hub: hub.clone(),
             config_dir: self.options.config_dir,
@@ -336,7 +351,7 @@ impl Building {
             reloading: Mutex::default(),
             names_wanted: tokio::sync::Notify::new(),
             refused: Mutex::default(),
-            runtime: Mutex::new(Some(runtime)),
+            runtimes: Mutex::new(Some(runtimes)),
         });
         handle.spawn(control::serve(doors.control, server.clone()));
         handle.spawn(names::follow(server.clone()));

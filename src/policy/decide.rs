@@ -7,6 +7,7 @@
 //!                                                                   presence, notes
 //! ```
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub fn decide(
     presence: &dyn Fn(AgentId) -> Presence,
 ) -> Decision {
     let seen = Seen::new(policy, directory, facts);
-    let resolver = Resolver { policy, directory, seen: &seen, presence };
+    let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
     let mut notes = notes(policy.settings(), &seen);
     let (tried, rule) = first_match(policy, directory, &seen);
     let steps = rule.map_or_else(Vec::new, |rule| resolver.steps(&rule.steps));

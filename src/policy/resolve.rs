@@ -4,6 +4,7 @@
 //! has no queue in it if that is certain for the whole call (absent, closed, no phone). Nothing here
 //! fails: a name that leads nowhere is a note.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
 use crate::domain::{
-    AbsenceKind, AgentId, Department, DepartmentId, Directory, Person, PersonId, QueueId,
+    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Person, PersonId, QueueId,
 };
 
 /// Answers what a call's targets mean, for one decision.
@@ -23,6 +24,8 @@ pub(super) struct Resolver<'a> {
     pub(super) directory: &'a Directory,
     pub(super) seen: &'a Seen<'a>,
     pub(super) presence: &'a dyn Fn(AgentId) -> Presence,
+    /// The calendar that was asked last, and whether it is open: a group mostly shares one.
+    pub(super) open: Cell<Option<(&'a Calendar, bool)>>,
 }
 
 /// Whom a step means, before anybody's presence is looked at.
@@ -40,7 +43,7 @@ impl Meant {
     }
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
     /// All steps of a route.
     pub(super) fn steps(&self, rules: &[StepRule]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
@@ -109,7 +112,7 @@ impl Resolver<'_> {
     fn candidate(&self, agent: AgentId, for_whom: &Option<PersonId>) -> Option<Candidate> {
         let person = self.directory.person(agent)?;
         let calendar = self.directory.calendar_of(person);
-        let closed = calendar.is_some_and(|c| !c.is_open(self.at()));
+        let closed = calendar.is_some_and(|c| !self.is_open(c));
         let presence = if let Some(why) = self.absent(person) {
             Presence::Gone { why: Arc::from(why) }
         } else if closed {
@@ -125,6 +128,17 @@ impl Resolver<'_> {
         };
         let stands_in_for = for_whom.clone();
         Some(Candidate { person: person.id.clone(), agent, stands_in_for, presence, closed })
+    }
+
+    fn is_open(&self, calendar: &'a Calendar) -> bool {
+        match self.open.get() {
+            Some((asked, open)) if std::ptr::eq(asked, calendar) => open,
+            _ => {
+                let open = calendar.is_open(self.at());
+                self.open.set(Some((calendar, open)));
+                open
+            }
+        }
     }
 
     /// `absent (leave to 2026-03-04)`.

@@ -36,6 +36,10 @@ use super::{StoreError, migrate};
 /// How long a statement waits for another program's lock, milliseconds. Only the store's thread and
 /// the command line ever wait.
 const BUSY_MS: u64 = 250;
+/// Pages that a writer keeps in memory, KiB; SQLite's own measure is 2,000.
+const CACHE_KIB: i64 = 8_000;
+/// The register's file takes over its WAL at this length, pages of 4 KiB.
+const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// The register, opened.
 #[derive(Debug)]
@@ -58,6 +62,9 @@ impl Register {
         db.pragma_update(None, "journal_mode", "wal").map_err(sql)?;
         // A power cut may take the last batch; its offsets go with it, and the journal has it still.
         db.pragma_update(None, "synchronous", "normal").map_err(sql)?;
+        // A batch fits into memory, and pages that many calls touch are carried over less often.
+        db.pragma_update(None, "cache_size", -CACHE_KIB).map_err(sql)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(sql)?;
         db.set_prepared_statement_cache_capacity(64);
         migrate(&mut db, file, schema::APPLICATION, schema::STEPS)?;
         Ok(Self { db, file: file.to_owned() })

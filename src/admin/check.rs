@@ -7,17 +7,18 @@ use serde_json::json;
 use super::context::Context;
 use super::output::{Failure, Printed};
 use crate::config::{load, read, render};
-use crate::domain::{DirectoryRows, NumberFormat};
-use crate::policy::Problem;
+use crate::domain::{ClientType, DirectoryRows, NumberFormat};
+use crate::policy::{Problem, Severity};
 use crate::server::{ProblemLine, compile, problems};
 use crate::store::import::{ImportOptions, import_folder};
-use crate::store::{ClientsDb, StoreError};
+use crate::store::{ClientsDb, StoreError, did_you_mean};
 
 /// Where people and clients were taken from.
 struct People {
     rows: DirectoryRows,
     from: String,
     shared_numbers: Vec<String>,
+    client_types: Vec<(ClientType, i64)>,
 }
 
 pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printed, Failure> {
@@ -28,7 +29,8 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.push(format!("people and clients: {}", people.from));
             let shared = people.shared_numbers.iter();
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
-            problems(&config_dir, people.rows)
+            let strangers = unknown_types(&config_dir, &people.client_types);
+            [problems(&config_dir, people.rows), strangers].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";
@@ -41,6 +43,21 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
         }
     };
     Ok(printed(&config_dir, &found, &notes))
+}
+
+/// Clients of a type that the policy does not name go to the operators, whatever they are.
+fn unknown_types(config_dir: &Path, types: &[(ClientType, i64)]) -> Vec<Problem> {
+    let Ok(compiled) = compile(config_dir) else { return Vec::new() };
+    let known = &compiled.policy.settings().client_types;
+    let strangers = types.iter().filter(|(name, _)| !known.contains(name));
+    let problem = |(name, count): &(ClientType, i64)| {
+        let guess = did_you_mean(name.as_str(), known.iter().map(ClientType::as_str));
+        let name = name.as_str();
+        let message = format!("{count} clients have the type `{name}`, which no rule can name");
+        let hint = format!("mend them, or add it to client_types in [settings]{guess}");
+        Problem::of_directory(Severity::Warning, message, Some(hint))
+    };
+    strangers.map(problem).collect()
 }
 
 fn without_people(config_dir: &Path) -> Vec<Problem> {
@@ -60,7 +77,8 @@ fn people(context: &Context, config_dir: &Path) -> Result<Option<People>, StoreE
     let read = |db: &ClientsDb, from: String| -> Result<Option<People>, StoreError> {
         let rows = db.directory_rows(realm, context.today())?;
         let shared = db.shared_numbers()?.iter().map(ToString::to_string).collect();
-        Ok(Some(People { rows, from, shared_numbers: shared }))
+        let client_types = db.client_types()?;
+        Ok(Some(People { rows, from, shared_numbers: shared, client_types }))
     };
     if file.exists() {
         let db = ClientsDb::open_read_only(&file)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::ask::{Line, ask, nobody, switch};
 use super::context::Context;
-use super::output::{Failure, Printed, cell, say, table};
+use super::output::{Failure, Printed, cell, plain, say, table};
 use crate::domain::{CallKey, PersonId};
 use crate::server::Ask;
 use crate::switch::Command;
@@ -111,8 +111,8 @@ fn screen(
         }
         let shown = match context.json {
             true => format!("{value}\n"),
-            false if clears => format!("{CLEAR}{}", text(&value)),
-            false => format!("{}\n", text(&value)),
+            false if clears => format!("{CLEAR}{}", plain(&text(&value))),
+            false => format!("{}\n", plain(&text(&value))),
         };
         if !say(&shown)? {
             return Ok(Printed::said());

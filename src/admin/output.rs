@@ -37,7 +37,7 @@ impl Printed {
         let said = if as_json && !self.json.is_null() {
             say(&format!("{:#}\n", self.json))
         } else if !as_json && !self.text.is_empty() {
-            say(&format!("{}\n", self.text.trim_end()))
+            say(&format!("{}\n", plain(self.text.trim_end())))
         } else {
             Ok(true)
         };
@@ -131,6 +131,17 @@ pub(super) fn say(text: &str) -> Result<bool, Failure> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::Refused(format!("standard output: {e}"))),
     }
+}
+
+/// What a caller or a file wrote must not steer the terminal that shows it.
+pub(super) fn plain(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => c,
+        // The second range turns the direction of what follows.
+        c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Columns wide enough for their longest cell.

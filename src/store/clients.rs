@@ -149,6 +149,20 @@ impl ClientsDb {
         read().map_err(|e| self.sql(&e))
     }
 
+    /// Every type that clients have, and how many have it.
+    pub fn client_types(&self) -> Result<Vec<(ClientType, i64)>, StoreError> {
+        let text = "SELECT client_type, count(*) FROM clients GROUP BY client_type ORDER BY client_type";
+        let read = || -> rusqlite::Result<Vec<(ClientType, i64)>> {
+            let mut query = self.connection().prepare(text)?;
+            let rows = query.query_map([], |row| {
+                let name: String = row.get(0)?;
+                Ok((ClientType::new(&name), row.get(1)?))
+            })?;
+            rows.collect()
+        };
+        read().map_err(|e| self.sql(&e))
+    }
+
     /// Opens a card. Refused: no name, a type that is no name, a manager who is not there, a code that
     /// another client has.
     pub fn add_client(

@@ -170,3 +170,14 @@ fn a_trunk_without_an_address_does_not_hide_the_state_folder() {
     assert!(output.status.success(), "{}", err(&output));
     assert!(out(&output).contains("boris.falk"), "{}", out(&output));
 }
+
+#[test]
+fn clients_of_a_type_that_no_rule_knows_are_counted() {
+    let scene = Scene::with_company();
+    let rows = "code;name;type\nZ1;Corner bar;retial\nZ2;Corner shop;retial\n";
+    let file = scene.write("more.csv", rows.as_bytes());
+    scene.ok(&["import", "clients", &file]);
+    let said = scene.ok(&["check"]);
+    assert!(said.contains("warning: 2 clients have the type `retial`"), "{said}");
+    assert!(said.contains("did you mean") && said.contains("'retail'"), "{said}");
+}

@@ -225,3 +225,21 @@ fn a_broken_pipe_at_the_first_line_is_quiet() {
     child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
     assert_eq!((ends(child), said.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_a_caller_writes_does_not_steer_the_terminal() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let (phone, invite) = call("%1b%5b2J\u{9b}2J\u{202e}");
+    phone.send_to(invite.as_bytes(), scene.address()).expect("sent");
+    while heard(&phone).starts_with("SIP/2.0 1") {}
+    server.says(": ended");
+    let calls = scene.json(&["calls"]);
+    let key = calls[0]["call"].as_str().expect("a call").to_string();
+    let from = calls[0]["from_raw"].as_str().expect("as it was written");
+    assert!(from.contains('\u{1b}'), "{from:?}");
+    for shown in [scene.ok(&["calls"]), scene.ok(&["show", &key])] {
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(steers), "{shown:?}");
+    }
+}

@@ -120,7 +120,9 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<Printed, Fa
     if !context.folder().root().exists() {
         return Err(never_ran(context.folder().root()));
     }
-    let mut follower = Follower::new(&context.folder().journal(), begin)?;
+    let journal = context.folder().journal();
+    let refused = |e| Failure::Refused(format!("{}: {e}", journal.display()));
+    let mut follower = Follower::new(&journal, begin).map_err(refused)?;
     loop {
         let found = follower.step(EVENTS_PER_STEP)?;
         let last = found.is_empty();

@@ -151,7 +151,8 @@ impl ClientsDb {
 
     /// Every type that clients have, and how many have it.
     pub fn client_types(&self) -> Result<Vec<(ClientType, i64)>, StoreError> {
-        let text = "SELECT client_type, count(*) FROM clients GROUP BY client_type ORDER BY client_type";
+        let text =
+            "SELECT client_type, count(*) FROM clients GROUP BY client_type ORDER BY client_type";
         let read = || -> rusqlite::Result<Vec<(ClientType, i64)>> {
             let mut query = self.connection().prepare(text)?;
             let rows = query.query_map([], |row| {

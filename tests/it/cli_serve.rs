@@ -4,15 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
-use super::cli_scene::{LONG, Scene, heard, phone, request};
-
-fn get(scene: &Scene, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", scene.http)).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
-    text
-}
+use super::cli_scene::{LONG, Scene, get, heard, phone, request};
 
 fn options_is_answered(scene: &Scene) {
     let phone = phone();

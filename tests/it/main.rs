@@ -6,6 +6,8 @@ mod cli_check;
 #[cfg(feature = "shell")]
 mod cli_files;
 #[cfg(feature = "shell")]
+mod cli_net;
+#[cfg(feature = "shell")]
 mod cli_output;
 #[cfg(feature = "shell")]
 mod cli_scene;

@@ -264,13 +264,13 @@ impl Env<'_> {
         let slot =
             trunks.slot(&trunk.id).ok_or("trunks_max is reached: restart to forget old names")?;
         let (calls, rate) = (trunk.calls_max, trunk.calls_per_second_max);
-        trunks.try_acquire(slot, self.now, calls, rate).map_err(|full| full.to_string())
+        trunks.try_acquire(slot, self.shard, self.now, calls, rate).map_err(|full| full.to_string())
     }
 
     /// Gives the place back.
     pub fn release_trunk(&self, trunk: &Trunk) {
         if let Some(slot) = self.meters.trunks.slot(&trunk.id) {
-            self.meters.trunks.release(slot);
+            self.meters.trunks.release(slot, self.shard);
         }
     }
 

@@ -44,7 +44,7 @@ impl Calls {
         let trunk = survivor.trunk.and_then(|id| {
             let trunk = env.settings.trunks.iter().find(|t| t.id == id).cloned()?;
             if let Some(slot) = env.meters.trunks.slot(&trunk.id) {
-                env.meters.trunks.acquire_restored(slot);
+                env.meters.trunks.acquire_restored(slot, env.shard);
             }
             Some(trunk)
         });

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::keyed;
-use crate::domain::{Moment, TrunkId};
+use crate::domain::{Moment, ShardId, TrunkId};
 
 /// The length of a rate's window.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Bits of a rate word that hold the count; the rest hold the window's beginning in milliseconds.
 const COUNT_BITS: u32 = 20;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
+/// As many workers as a [`ShardId`] can name.
+const SHARDS: usize = 1 << 8;
 
 /// A trunk's place in the table, the same for a name while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,9 @@ struct Cell {
     /// Hash of the name; 0: unused.
     name: AtomicU64,
     calls: AtomicU32,
+    /// Whose they are: a worker that panics forgets its own, see [`Trunks::lost`]. Each is written by
+    /// its worker alone.
+    held: [AtomicU32; SHARDS],
     /// `window's beginning in ms << COUNT_BITS | calls begun in it`.
     rate: AtomicU64,
 }
@@ -56,8 +61,12 @@ pub struct Trunks {
 
 impl Trunks {
     pub(super) fn new(trunks_max: u16, key: [u8; 16]) -> Self {
-        let cell =
-            |_| Cell { name: AtomicU64::new(0), calls: AtomicU32::new(0), rate: AtomicU64::new(0) };
+        let cell = |_| Cell {
+            name: AtomicU64::new(0),
+            calls: AtomicU32::new(0),
+            held: [const { AtomicU32::new(0) }; SHARDS],
+            rate: AtomicU64::new(0),
+        };
         Self { cells: (0..trunks_max).map(cell).collect(), key }
     }
 
@@ -73,12 +82,13 @@ impl Trunks {
         place.map(|place| TrunkSlot(place as u16))
     }
 
-    /// One call more of a trunk, if it has less than `calls_max` and less than `calls_per_second_max`
+    /// One call more of a trunk for `shard`, if it has less than `calls_max` and less than `calls_per_second_max`
     /// began in the window of one second that this or an earlier call opened. Give it back with
     /// [`Trunks::release`]. Lock-free.
     pub fn try_acquire(
         &self,
         slot: TrunkSlot,
+        shard: ShardId,
         now: Moment,
         calls_max: u32,
         calls_per_second_max: u32,
@@ -89,25 +99,39 @@ impl Trunks {
         if cell.calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
             return Err(TrunkFull::Calls);
         }
+        cell.held[shard.index()].fetch_add(1, Ordering::Relaxed);
         let max = u64::from(calls_per_second_max).min(COUNT_MAX);
         let begin = |rate: u64| begin_in_window(rate, now, max);
         if cell.rate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, begin).is_err() {
-            self.release(slot);
+            self.release(slot, shard);
             return Err(TrunkFull::Rate);
         }
         Ok(())
     }
 
     /// One call more that was there before a restart: counted, never refused. Wait-free.
-    pub fn acquire_restored(&self, slot: TrunkSlot) {
-        self.cells[usize::from(slot.0)].calls.fetch_add(1, Ordering::Relaxed);
+    pub fn acquire_restored(&self, slot: TrunkSlot, shard: ShardId) {
+        let cell = &self.cells[usize::from(slot.0)];
+        cell.held[shard.index()].fetch_add(1, Ordering::Relaxed);
+        cell.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One call less. Lock-free.
-    pub fn release(&self, slot: TrunkSlot) {
-        let less = |calls: u32| Some(calls.saturating_sub(1));
-        let calls = &self.cells[usize::from(slot.0)].calls;
-        let _ = calls.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    /// One call less of `shard`. Lock-free.
+    pub fn release(&self, slot: TrunkSlot, shard: ShardId) {
+        let cell = &self.cells[usize::from(slot.0)];
+        let less = |calls: u32| calls.checked_sub(1);
+        let held = &cell.held[shard.index()];
+        if held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            cell.calls.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A worker is built anew and holds nothing: what goes on is acquired again. Wait-free.
+    pub fn lost(&self, shard: ShardId) {
+        for cell in &self.cells {
+            let held = cell.held[shard.index()].swap(0, Ordering::Relaxed);
+            cell.calls.fetch_sub(held, Ordering::Relaxed);
+        }
     }
 
     /// Calls of a trunk now. Wait-free.
@@ -133,6 +157,8 @@ fn begin_in_window(rate: u64, now: Moment, max: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const MINE: ShardId = ShardId(0);
+
     fn trunks() -> Trunks {
         Trunks::new(2, [7; 16])
     }
@@ -154,12 +180,12 @@ mod tests {
     fn the_call_above_the_limit_is_refused_until_one_ends() {
         let trunks = trunks();
         let slot = trunks.slot(&"a".into()).expect("the first");
-        assert_eq!(trunks.try_acquire(slot, at(0), 2, 100), Ok(()));
-        assert_eq!(trunks.try_acquire(slot, at(0), 2, 100), Ok(()));
-        assert_eq!(trunks.try_acquire(slot, at(0), 2, 100), Err(TrunkFull::Calls));
-        trunks.release(slot);
-        assert_eq!(trunks.try_acquire(slot, at(0), 2, 100), Ok(()));
-        trunks.acquire_restored(slot);
+        assert_eq!(trunks.try_acquire(slot, MINE, at(0), 2, 100), Ok(()));
+        assert_eq!(trunks.try_acquire(slot, MINE, at(0), 2, 100), Ok(()));
+        assert_eq!(trunks.try_acquire(slot, MINE, at(0), 2, 100), Err(TrunkFull::Calls));
+        trunks.release(slot, MINE);
+        assert_eq!(trunks.try_acquire(slot, MINE, at(0), 2, 100), Ok(()));
+        trunks.acquire_restored(slot, MINE);
         assert_eq!(trunks.calls(slot), 3);
     }
 
@@ -167,7 +193,7 @@ mod tests {
     fn a_release_too_many_does_not_wrap() {
         let trunks = trunks();
         let slot = trunks.slot(&"a".into()).expect("the first");
-        trunks.release(slot);
+        trunks.release(slot, MINE);
         assert_eq!(trunks.calls(slot), 0);
     }
 
@@ -176,11 +202,27 @@ mod tests {
         let trunks = trunks();
         let slot = trunks.slot(&"a".into()).expect("the first");
         for _ in 0..3 {
-            assert_eq!(trunks.try_acquire(slot, at(1_500), 100, 3), Ok(()));
+            assert_eq!(trunks.try_acquire(slot, MINE, at(1_500), 100, 3), Ok(()));
         }
-        assert_eq!(trunks.try_acquire(slot, at(2_499), 100, 3), Err(TrunkFull::Rate));
+        assert_eq!(trunks.try_acquire(slot, MINE, at(2_499), 100, 3), Err(TrunkFull::Rate));
         assert_eq!(trunks.calls(slot), 3);
-        assert_eq!(trunks.try_acquire(slot, at(2_500), 100, 3), Ok(()));
-        assert_eq!(trunks.try_acquire(slot, at(2_500), 100, 0), Err(TrunkFull::Rate));
+        assert_eq!(trunks.try_acquire(slot, MINE, at(2_500), 100, 3), Ok(()));
+        assert_eq!(trunks.try_acquire(slot, MINE, at(2_500), 100, 0), Err(TrunkFull::Rate));
+    }
+
+    #[test]
+    fn what_a_broken_worker_held_is_free_and_what_others_hold_is_not() {
+        let trunks = trunks();
+        let slot = trunks.slot(&"a".into()).expect("the first");
+        let other = ShardId(1);
+        for shard in [MINE, MINE, other] {
+            assert_eq!(trunks.try_acquire(slot, shard, at(0), 3, 100), Ok(()));
+        }
+        trunks.lost(MINE);
+        assert_eq!(trunks.calls(slot), 1);
+        trunks.release(slot, MINE);
+        assert_eq!(trunks.calls(slot), 1, "it was lost already");
+        trunks.release(slot, other);
+        assert_eq!(trunks.calls(slot), 0);
     }
 }

@@ -102,11 +102,21 @@ impl Maker {
             policy: self.current.policy.load_full(),
             wall,
         };
+        self.shared.meters.trunks.lost(shard);
         let mut switch = Switch::new(now, setup);
         switch.restore(now, &journalled(&state, life == Life::Again));
-        Built { core: Box::new(switch), writer, state }
+        Built { core: dressed(Box::new(switch)), writer, state }
     }
 }
+
+#[cfg(not(test))]
+fn dressed(core: Box<dyn Core>) -> Box<dyn Core> {
+    core
+}
+
+/// In tests of the library a worker can be broken from outside.
+#[cfg(test)]
+use super::tests::fragile as dressed;
 
 fn sip_call_id(call: &OpenCall) -> &str {
     match &call.arrived.what {

@@ -264,7 +264,7 @@ impl Switch {
             .collect();
         for trunk in &trunks {
             if let Some(slot) = self.core.shared.meters.trunks.slot(&trunk.id) {
-                self.core.shared.meters.trunks.acquire_restored(slot);
+                self.core.shared.meters.trunks.acquire_restored(slot, self.core.shard);
             }
         }
         let ends_at = now + settings.timers.call_max;

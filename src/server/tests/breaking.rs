@@ -1,0 +1,164 @@
+//! A worker panics in the middle of its calls (architecture: "A worker that panics is rebuilt from the
+//! journal, the others untouched").
+
+use std::collections::BTreeSet;
+
+use super::scene::Scene;
+use crate::call::bucket;
+use crate::domain::Moment;
+use crate::sip::{Header, Message, Method};
+use crate::store::register::{CallFilter, Register};
+use crate::switch::{Input, Outcome, Output};
+use crate::worker::Core;
+
+/// A request with this header breaks its worker, after the switch has dealt with it.
+const BREAKS: &str = "X-Breaks-The-Worker";
+
+/// A core that can be broken from outside; in tests every switch is inside one.
+struct Fragile(Box<dyn Core>);
+
+/// Around a worker's core.
+pub fn fragile(core: Box<dyn Core>) -> Box<dyn Core> {
+    Box::new(Fragile(core))
+}
+
+impl Core for Fragile {
+    fn handle(&mut self, now: Moment, input: Input) {
+        let breaks =
+            matches!(&input, Input::Packet { message, .. } if message.named(BREAKS).is_some());
+        self.0.handle(now, input);
+        assert!(!breaks, "a test breaks this worker");
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.0.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Moment {
+        self.0.poll_timeout()
+    }
+}
+
+impl Scene {
+    fn shard_of(&self, call_id: &str) -> u16 {
+        let keys = self.server.folder().keys().expect("the server made them");
+        bucket(&keys.hash, call_id) % 2
+    }
+
+    /// Call-IDs of the given worker.
+    fn call_ids(&self, shard: u16) -> impl Iterator<Item = String> {
+        (0..).map(move |n| format!("call-{shard}-{n}")).filter(move |id| self.shard_of(id) == shard)
+    }
+
+    /// Breaks the worker of this call, and waits until it turns again.
+    fn break_worker_of(&self, call_id: &str) {
+        let uri = "sip:tele.test";
+        let about = |draft: crate::sip::Builder, cseq: u32| {
+            let draft =
+                draft.header(Header::From, "<sip:x@pbx>;tag=b").header(Header::To, "<sip:x@pbx>");
+            let draft = draft.header(Header::CallId, call_id);
+            draft.header(Header::CSeq, format_args!("{cseq} OPTIONS"))
+        };
+        let draft = about(self.trunk.draft(&Method::Options, uri), 1);
+        self.trunk.send(draft.named(BREAKS, "now"));
+        let asked = self.trunk.send(about(self.trunk.draft(&Method::Options, uri), 2));
+        self.trunk.answer(&asked, 200);
+    }
+
+    fn phone_hangs_up(&self, offered: &Message) -> Message {
+        let target = offered.contacts().next().expect("a Contact").uri.to_owned();
+        let draft = self
+            .phones
+            .draft(&Method::Bye, &target)
+            .header(
+                Header::From,
+                format_args!("{};tag=callee", offered.header(Header::To).expect("To")),
+            )
+            .header(Header::To, offered.header(Header::From).expect("From"))
+            .copy(offered, Header::CallId);
+        self.phones.send(draft.header(Header::CSeq, "7 BYE"))
+    }
+
+    /// The outcomes of `count` calls that are over.
+    fn outcomes(&self, count: usize) -> Vec<Outcome> {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let file = self.server.folder().register_db();
+            let rows = Register::read(&file).and_then(|r| r.calls(&CallFilter::default()));
+            let mut over: Vec<_> = rows.unwrap_or_default();
+            over.sort_by_key(|row| row.arrived_at);
+            let over: Vec<_> = over.iter().filter_map(|row| row.outcome).collect();
+            if over.len() >= count || std::time::Instant::now() > end {
+                return over;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_panics_loses_no_answered_call_and_harms_no_other_worker() {
+    let scene = Scene::start();
+    (201..=204).for_each(|user| scene.register(&user.to_string()));
+    let [mine, other] = [0, 1].map(|shard| scene.call_ids(shard).take(3).collect::<Vec<_>>());
+    let (by_caller, _) = scene.talking(&mine[0]);
+    let (by_phone, phone) = scene.talking(&mine[1]);
+    let (elsewhere, _) = scene.talking(&other[0]);
+    let unanswered = scene.invite(&mine[2]);
+    let ringing = scene.rings();
+    scene.trunk.answer(&unanswered, 180);
+
+    scene.break_worker_of(&mine[0]);
+
+    // What rang is closed on both sides.
+    let closed = scene.trunk.answer(&unanswered, 503);
+    assert!(closed.header(Header::RetryAfter).is_some());
+    let cancel = scene.phones.request(Method::Cancel, ringing.call_id());
+    let branch = |m: &Message| m.top_via().and_then(|via| via.branch().map(str::to_owned));
+    assert_eq!(branch(&cancel), branch(&ringing));
+    // The other worker's call is as it was; the broken one's go on, from either side.
+    for (ok, cseq) in [(&elsewhere, 3), (&by_caller, 3)] {
+        let bye = scene.within(ok, Method::Bye, cseq);
+        scene.trunk.answer(&bye, 200);
+        let heard = scene.phones.hears("BYE", |m| m.is_request() && *m.method() == Method::Bye);
+        scene.phones.reply(&heard, 200, "");
+    }
+    let bye = scene.phone_hangs_up(&phone);
+    scene.phones.answer(&bye, 200);
+    let heard = scene.trunk.request(Method::Bye, by_phone.call_id());
+    scene.trunk.reply(&heard, 200, "");
+    let three = [Outcome::Answered; 3];
+    assert_eq!(scene.outcomes(4), [&three[..], &[Outcome::CutByRestart]].concat());
+    scene.server.stop();
+}
+
+#[test]
+fn after_a_panic_every_agent_and_every_place_of_the_trunk_is_free_again() {
+    let scene = Scene::start();
+    (201..=204).for_each(|user| scene.register(&user.to_string()));
+    let [mine, other] = [0, 1].map(|shard| scene.call_ids(shard).take(9).collect::<Vec<_>>());
+    // More often than the trunk has places: none of them may leak.
+    for n in 0..3 {
+        let (ok, _) = scene.talking(&mine[2 * n]);
+        let unanswered = scene.invite(&mine[2 * n + 1]);
+        scene.rings();
+        scene.trunk.answer(&unanswered, 180);
+        scene.break_worker_of(&mine[0]);
+        scene.trunk.answer(&unanswered, 503);
+        let bye = scene.within(&ok, Method::Bye, 3);
+        scene.trunk.answer(&bye, 200);
+        let heard = scene.phones.hears("BYE", |m| m.is_request() && *m.method() == Method::Bye);
+        scene.phones.reply(&heard, 200, "");
+    }
+    // All four are offered a call, by both workers.
+    let calls = [&mine[7], &mine[8], &other[0], &other[1]];
+    let rung: BTreeSet<String> = calls
+        .into_iter()
+        .map(|call_id| {
+            scene.invite(call_id);
+            scene.rings().uri().to_owned()
+        })
+        .collect();
+    assert_eq!(rung.len(), 4, "{rung:?}");
+    scene.server.stop();
+}

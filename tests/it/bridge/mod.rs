@@ -3,6 +3,7 @@
 mod early;
 mod manners;
 mod relays;
+mod torture;
 mod trust;
 mod world;
 

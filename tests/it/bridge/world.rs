@@ -309,6 +309,13 @@ impl World {
         self.inboxes.get_mut(&addr(at))?.pop_front()
     }
 
+    /// Everything at any port of a host.
+    pub fn take_at_host(&mut self, host: &str) -> Vec<Message> {
+        let ip = host.parse::<std::net::IpAddr>().expect("an address");
+        let there = self.inboxes.iter_mut().filter(|(at, _)| at.ip() == ip);
+        there.flat_map(|(_, inbox)| inbox.drain(..)).collect()
+    }
+
     /// The next message at an address that is not a 100.
     pub fn next(&mut self, at: &str) -> Message {
         loop {

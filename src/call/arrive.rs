@@ -97,7 +97,7 @@ impl Calls {
         let called = caller::called(&request, format);
         let direction = match source {
             Source::Trunk(_) => Direction::Inbound,
-            Source::Person(_) if env.directory.agent_by_sip_user(&called.raw).is_some() => {
+            Source::Person(_) if env.directory.agent_addressed(&called.raw).is_some() => {
                 Direction::Internal
             }
             Source::Person(_) => Direction::Outbound,

@@ -33,7 +33,7 @@ impl Calls {
         if let Some(code) = super::star::code(&env.settings.star_codes, &dialled) {
             return self.star(env, call, agent, code);
         }
-        if let Some(colleague) = env.directory.agent_by_sip_user(&dialled) {
+        if let Some(colleague) = env.directory.agent_addressed(&dialled) {
             return self.call_colleague(env, call, agent, colleague);
         }
         let trunk = env.settings.outbound_trunk.clone();
@@ -51,7 +51,8 @@ impl Calls {
         colleague: AgentId,
     ) {
         let domain = env.domain();
-        let bindings = env.location.bindings(&call.called.raw);
+        let user = env.directory.person(colleague).and_then(|p| p.sip_user.clone());
+        let bindings = user.map(|user| env.location.bindings(&user)).unwrap_or_default();
         if bindings.is_empty() {
             let why = "the colleague has no phone registered";
             return self.end(env, call, Party::Server, Outcome::Failed, Some(480), why);

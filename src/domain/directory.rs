@@ -265,6 +265,15 @@ impl Directory {
         self.by_sip_user.get(user).copied()
     }
 
+    /// Whom a colleague means: by extension (the user part of their phones), or by name (their id).
+    pub fn agent_addressed(&self, dialled: &str) -> Option<AgentId> {
+        let named = || {
+            let agent = self.agent(&PersonId::new(dialled))?;
+            self.person(agent)?.sip_user.is_some().then_some(agent)
+        };
+        self.agent_by_sip_user(dialled).or_else(named)
+    }
+
     /// The group of a role in the whole company; `None` if nobody holds it.
     pub fn group(&self, role: &Role) -> Option<&Group> {
         self.groups.get(&(role.clone(), None))

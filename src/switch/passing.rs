@@ -295,7 +295,11 @@ impl Switch {
             None => return,
         };
         let user = crate::call::uri_user(&passage.uri).unwrap_or_default();
-        let known = self.core.directory.agent_by_sip_user(&user).is_some();
+        let addressed = self.core.directory.agent_addressed(&user);
+        let addressed =
+            addressed.and_then(|agent| self.core.directory.person(agent)?.sip_user.clone());
+        let known = addressed.is_some();
+        let user = addressed.map_or(user, |user| user.to_string());
         let bindings = self.core.shared.location.bindings(&user);
         let status = if known { 480 } else { 404 };
         if bindings.is_empty() {

@@ -243,3 +243,26 @@ fn the_number_of_groups_is_fixed_at_the_start() {
     let many = DirectoryLimits { agents_max: u16::MAX, groups_max: 1 };
     assert!(Directory::build(None, rows(vec![]), many).is_err());
 }
+
+#[test]
+fn a_colleague_is_addressed_by_extension_or_by_name_but_not_without_a_phone() {
+    let mut anna = person("anna", "", &["manager"]);
+    anna.sip_user = Some(Arc::from("112"));
+    let mut boris = person("boris", "", &["manager"]);
+    boris.sip_user = None;
+    // An extension that looks like somebody's name belongs to who has it.
+    let mut clara = person("clara", "", &["manager"]);
+    clara.sip_user = Some(Arc::from("dan"));
+    let mut dan = person("dan", "", &["manager"]);
+    dan.sip_user = Some(Arc::from("114"));
+    let people = rows(vec![anna, boris, clara, dan]);
+    let directory = Directory::build(None, people, LIMITS).expect("a good directory");
+    let whom = |dialled| {
+        let agent = directory.agent_addressed(dialled)?;
+        directory.person(agent).map(|p| p.id.to_string())
+    };
+    assert_eq!(whom("112").as_deref(), Some("anna"));
+    assert_eq!(whom("anna").as_deref(), Some("anna"));
+    assert_eq!(whom("dan").as_deref(), Some("clara"));
+    assert_eq!((whom("boris"), whom("113"), whom("")), (None, None, None));
+}

@@ -10,19 +10,23 @@ use crate::program::{Program, installed, text_of};
 use crate::scene::{PATIENCE, PBX, Scene, free_port};
 use crate::sipp::{caller, phone, registered};
 
-/// A running Kamailio that sends every call to the server.
-struct Kamailio {
+/// A running Kamailio that sends every call on, record-routed.
+pub struct Kamailio {
     program: Program,
     address: SocketAddr,
 }
 
 impl Kamailio {
     fn before(scene: &Scene) -> Self {
-        let address = SocketAddr::new(PBX, free_port());
+        Self::start(scene, SocketAddr::new(PBX, free_port()), scene.address)
+    }
+
+    /// One at `address` in front of `next`.
+    pub fn start(scene: &Scene, address: SocketAddr, next: SocketAddr) -> Self {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/scenarios/pbx.cfg");
         let text = text_of(&template);
         let text = text.replace("PBX", &address.to_string());
-        let text = text.replace("SERVER", &scene.address.to_string());
+        let text = text.replace("SERVER", &next.to_string());
         let cfg = scene.path().join("pbx.cfg");
         std::fs::write(&cfg, text).expect("the folder is ours");
         let mut command = Command::new("kamailio");

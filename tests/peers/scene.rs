@@ -28,6 +28,8 @@ pub const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 pub const TRUNK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 /// A PBX in front, the same trunk.
 pub const PBX: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 5));
+/// A second trunk, which takes calls out.
+pub const CARRIER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));
 /// Nobody whom the server knows.
 pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 4));
 
@@ -80,13 +82,17 @@ pub struct Company<'a> {
     pub server: &'a str,
     /// Lines at the end of `telefonist.toml`.
     pub more: &'a str,
+    /// `policy.toml`.
+    pub policy: &'a str,
     /// Every step's `ring`.
     pub ring: &'a str,
+    /// `timers.wrap_up`.
+    pub wrap_up: &'a str,
 }
 
 impl Default for Company<'_> {
     fn default() -> Self {
-        Self { server: "", more: "", ring: "2s" }
+        Self { server: "", more: "", policy: POLICY, ring: "2s", wrap_up: "0s" }
     }
 }
 
@@ -132,14 +138,14 @@ impl Scene {
     }
 
     fn configure(&self, company: Company<'_>) {
-        let Company { server, more, ring } = company;
+        let Company { server, more, policy, ring, wrap_up } = company;
         let config = self.config();
         std::fs::create_dir_all(&config).expect("a folder");
         let text = format!(
             "[server]\ndomains = [\"{DOMAIN}\"]\ncountry = \"DE\"\nworkers = 2\n{server}\
              [[listen]]\nbind = \"{}\"\n\
              [[trunk]]\nname = \"pbx\"\nfrom = [\"{TRUNK}\", \"{PBX}\"]\n\
-             [timers]\nwrap_up = \"0s\"\nrefuse_backoff = \"1s\"\nbusy_backoff = \"1s\"\n\
+             [timers]\nwrap_up = \"{wrap_up}\"\nrefuse_backoff = \"1s\"\nbusy_backoff = \"1s\"\n\
              [callback]\nnotify = \"off\"\n[admin]\nhttp = \"off\"\n{more}",
             self.address
         );
@@ -147,7 +153,7 @@ impl Scene {
             std::fs::write(config.join(name), text).expect("the folder is ours")
         };
         write("telefonist.toml", &text);
-        write("policy.toml", &POLICY.replace("ring = \"2s\"", &format!("ring = \"{ring}\"")));
+        write("policy.toml", &policy.replace("ring = \"2s\"", &format!("ring = \"{ring}\"")));
         write("calendars.toml", CALENDARS);
     }
 

@@ -24,6 +24,7 @@ pub struct Start<'a> {
     scenario: &'a str,
     answering: Option<&'a str>,
     from: IpAddr,
+    port: Option<u16>,
     to: SocketAddr,
     transport: &'a str,
     calls: u32,
@@ -35,12 +36,26 @@ impl<'a> Start<'a> {
     fn new(scene: &Scene, name: String, scenario: &'a str, from: IpAddr) -> Self {
         let to = scene.address;
         let (keys, more) = (Vec::new(), Vec::new());
-        Self { name, scenario, answering: None, from, to, transport: "u1", calls: 1, keys, more }
+        let (answering, port) = (None, None);
+        let name = name.replace([' ', '*'], "-");
+        Self { name, scenario, answering, from, port, to, transport: "u1", calls: 1, keys, more }
     }
 
     /// Over TCP.
     pub fn tcp(mut self) -> Self {
         self.transport = "t1";
+        self
+    }
+
+    /// From another address.
+    pub fn from(mut self, from: IpAddr) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// At this port.
+    pub fn at(mut self, port: u16) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -71,7 +86,7 @@ impl<'a> Start<'a> {
 
     /// Starts it.
     pub fn run(self, scene: &Scene) -> Sipp {
-        let port = free_port();
+        let port = self.port.unwrap_or_else(free_port);
         let file = |kind: &str| scene.path().join(format!("{}-{port}.{kind}", self.name));
         let (messages, errors) = (file("messages"), file("errors"));
         let mut command = Command::new("sipp");
@@ -110,6 +125,13 @@ pub fn phone<'a>(scene: &Scene, user: &str, answering: &'a str) -> Start<'a> {
     let mut start = Start::new(scene, format!("phone-{user}-{answering}"), "phone", PHONES);
     start.answering = Some(answering);
     start.with(&["-s", user, "-au", user, "-ap", &format!("pw-{user}"), "-aa"])
+}
+
+/// One of our people dials `called`.
+pub fn dialler<'a>(scene: &Scene, user: &str, called: &str, scenario: &'a str) -> Start<'a> {
+    let start = Start::new(scene, format!("{user}-dials-{called}"), scenario, PHONES);
+    let start = start.with(&["-s", user, "-au", user, "-ap", &format!("pw-{user}")]);
+    start.key("called", called)
 }
 
 /// Anything else.
@@ -155,22 +177,26 @@ impl Drop for Sipp {
     }
 }
 
-/// Puts the scenario `name` together in `target`.
+/// Puts the scenario `name` together in `target`; what follows a space is its `{}`.
 fn scenario(target: &Path, name: &str) -> PathBuf {
+    let (name, argument) = name.split_once(' ').unwrap_or((name, ""));
+    std::fs::write(target, whole(name, argument)).expect("the folder is ours");
+    target.to_owned()
+}
+
+fn whole(file: &str, argument: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/scenarios");
-    let text = text_of(&folder.join(format!("{name}.xml")));
+    let text = text_of(&folder.join(format!("{file}.xml"))).replace("{}", argument);
     let mut whole = String::new();
     for line in text.lines() {
         match line.trim().strip_prefix('@') {
             None => whole.push_str(line),
             Some(part) => {
                 let (part, argument) = part.split_once(' ').unwrap_or((part, ""));
-                let text = text_of(&folder.join(format!("parts/{part}.xml")));
-                whole.push_str(&text.replace("{}", argument));
+                whole.push_str(&self::whole(&format!("parts/{part}"), argument));
             }
         }
         whole.push('\n');
     }
-    std::fs::write(target, whole).expect("the folder is ours");
-    target.to_owned()
+    whole
 }

@@ -37,8 +37,15 @@ impl Calls {
             return self.call_colleague(env, call, agent, colleague);
         }
         let trunk = env.settings.outbound_trunk.clone();
+        let outside = match &call.called.number {
+            Some(number) => number.as_str(),
+            None => env.settings.numbers.without_outside_line(&dialled),
+        };
         match trunk.and_then(|id| trunk_named(env, &id)) {
-            Some(trunk) if is_dialable(&dialled) => self.call_trunk(env, call, trunk),
+            Some(trunk) if is_dialable(&dialled) && !outside.is_empty() => {
+                let outside = outside.to_owned();
+                self.call_trunk(env, call, trunk, &outside);
+            }
             _ => self.end(env, call, Party::Server, Outcome::Refused, Some(404), "no such number"),
         }
     }
@@ -64,7 +71,7 @@ impl Calls {
         self.start_offer(env, call, seat, Kind::Direct, targets, &from, env.now + COLLEAGUE_RING);
     }
 
-    fn call_trunk(&mut self, env: &mut Env<'_>, call: &mut Call, trunk: Arc<Trunk>) {
+    fn call_trunk(&mut self, env: &mut Env<'_>, call: &mut Call, trunk: Arc<Trunk>, outside: &str) {
         if let Err(limit) = env.acquire_trunk(&trunk) {
             let why = format!("trunk {}: {limit}", trunk.id);
             return self.end(env, call, Party::Server, Outcome::Overload, Some(503), &why);
@@ -79,8 +86,7 @@ impl Calls {
             Some(agent) => own_address(env, agent, &domain),
             None => format!("<sip:anonymous@{domain}>"),
         };
-        let user = call.called.number.as_ref().map_or(&*call.called.raw, |n| n.as_str());
-        let uri = format!("sip:{user}@{host}");
+        let uri = format!("sip:{outside}@{host}");
         let to = format!("<{uri}>");
         let target = Target { uri, routes: Vec::new(), flow, binding: None, to };
         let until = env.now + TRUNK_RING;

@@ -101,14 +101,20 @@ impl NumberFormat {
         &self.country
     }
 
+    /// What was dialled, without the digits before an outside number: for emergency and service
+    /// numbers, which are no numbers of a country.
+    pub fn without_outside_line<'a>(&self, dialled: &'a str) -> &'a str {
+        match &self.outside_line {
+            Some(prefix) => dialled.strip_prefix(prefix.as_ref()).unwrap_or(dialled),
+            None => dialled,
+        }
+    }
+
     fn undo_prefixes<'a>(&self, raw: &'a str) -> std::borrow::Cow<'a, str> {
         if raw.starts_with('+') {
             return raw.into();
         }
-        let inside = match &self.outside_line {
-            Some(prefix) => raw.strip_prefix(prefix.as_ref()).unwrap_or(raw),
-            None => raw,
-        };
+        let inside = self.without_outside_line(raw);
         let bare = self.bare_international && !inside.starts_with("00") && inside.len() > 7;
         if bare { format!("+{inside}").into() } else { inside.into() }
     }
@@ -147,5 +153,15 @@ mod tests {
         let nine = NumberFormat { outside_line: Some("9".into()), ..NumberFormat::of("DE") };
         let number = Number::parse("903023125001", &nine);
         assert_eq!(number.as_ref().map(Number::as_str), Some("+493023125001"));
+    }
+
+    #[test]
+    fn an_emergency_number_is_reached_with_and_without_the_outside_line() {
+        let format = NumberFormat::new("DE", Some("0"), false);
+        assert_eq!(Number::parse("0110", &format), None, "no number of a country");
+        for (dialled, outside) in [("0110", "110"), ("110", "110"), ("0", "")] {
+            assert_eq!(format.without_outside_line(dialled), outside);
+        }
+        assert_eq!(NumberFormat::of("DE").without_outside_line("0110"), "0110");
     }
 }

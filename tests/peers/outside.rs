@@ -49,6 +49,21 @@ fn a_call_out_takes_the_outside_line_off_and_is_hung_up_by_the_person() {
 }
 
 #[test]
+fn a_short_number_goes_out_without_the_outside_line_too() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    for dialled in ["0110", "110"] {
+        let (mut scene, carrier) = with_carrier("answer");
+        dialler(&scene, "201", dialled, "dial").run(&scene).done();
+        let asked = carrier.messages();
+        carrier.done();
+        assert!(asked.contains("INVITE sip:110@127.0.0.6"), "{asked}");
+        assert_eq!(scene.story().call.outcome, Some(Outcome::Answered));
+    }
+}
+
+#[test]
 fn a_call_out_is_hung_up_by_the_other_side() {
     if !installed(&["sipp"]) {
         return;

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::folder::{Keys, random};
 use super::hub::Current;
-use crate::call::{Survivor, bucket, hashed};
+use crate::call::{bucket, hashed};
 use crate::domain::{Directory, Moment, ShardId};
-use crate::store::journal::{Journal, OpenCall, Source, State, restore_source};
-use crate::switch::{Cut, Input, Journalled, Output, Party, Setup, Shared, Switch, What, home_of};
+use crate::store::journal::{Journal, Source, State, restore_source};
+use crate::switch::{Input, Output, Setup, Shared, Switch, home_of};
 use crate::worker::{Build, Built, Clock, Core, Life};
 
 /// What all workers are made of.
@@ -47,7 +47,7 @@ impl Maker {
     fn share(&self, shard: ShardId, directory: &Directory) -> State {
         let key = &self.keys.hash;
         let mut share = self.restored.clone();
-        share.calls.retain(|_, call| self.shard(bucket(key, sip_call_id(call))) == shard);
+        share.calls.retain(|_, call| self.shard(bucket(key, call.sip_call_id())) == shard);
         share.bindings.retain(|(aor, _), _| self.shard(hashed(key, aor)) == shard);
         share.agents.retain(|person, _| match directory.agent(person) {
             Some(agent) => home_of(directory, agent, self.shards, key) == shard,
@@ -104,7 +104,7 @@ impl Maker {
         };
         self.shared.meters.trunks.lost(shard);
         let mut switch = Switch::new(now, setup);
-        switch.restore(now, &journalled(&state, life == Life::Again));
+        switch.restore(now, &state.journalled(life == Life::Again));
         Built { core: dressed(Box::new(switch)), writer, state }
     }
 }
@@ -117,58 +117,3 @@ fn dressed(core: Box<dyn Core>) -> Box<dyn Core> {
 /// In tests of the library a worker can be broken from outside.
 #[cfg(test)]
 use super::tests::fragile as dressed;
-
-fn sip_call_id(call: &OpenCall) -> &str {
-    match &call.arrived.what {
-        What::CallArrived { sip_call_id, .. } => sip_call_id,
-        _ => "",
-    }
-}
-
-/// The journal's state in the switch's words.
-fn journalled(state: &State, streams_kept: bool) -> Journalled {
-    let mut journalled = Journalled { streams_kept, ..Journalled::default() };
-    for (key, call) in &state.calls {
-        match survivor(call) {
-            Some(survivor) => journalled.survivors.push(survivor),
-            None => {
-                let (caller, phones) = call.unanswered();
-                let call_id = sip_call_id(call).into();
-                journalled.cut.push(Cut { call: *key, call_id, caller, phones });
-            }
-        }
-    }
-    for event in state.bindings.values() {
-        if let What::Bound { binding, .. } = &event.what {
-            journalled.bindings.push(binding.clone());
-        }
-    }
-    for (person, agent) in &state.agents {
-        for event in agent.events(person) {
-            if let What::Agent { change, .. } = event.what {
-                journalled.agents.push((person.clone(), change));
-            }
-        }
-    }
-    journalled
-}
-
-fn survivor(call: &OpenCall) -> Option<Survivor> {
-    call.answer()?;
-    let What::CallArrived { call: key, direction, trunk, from_raw, .. } = &call.arrived.what else {
-        return None;
-    };
-    let client = match call.routed.as_ref().map(|e| &e.what) {
-        Some(What::Routed { client, .. }) => client.clone(),
-        _ => None,
-    };
-    Some(Survivor {
-        call: *key,
-        direction: *direction,
-        trunk: trunk.clone(),
-        client,
-        from_raw: from_raw.clone(),
-        caller: call.dialog(Party::Caller)?.clone(),
-        callee: call.dialog(Party::Callee)?.clone(),
-    })
-}

@@ -24,6 +24,7 @@ mod segment;
 mod sink;
 mod state;
 mod tail;
+mod taken;
 mod writer;
 
 use std::fmt;

@@ -166,6 +166,9 @@ impl Calls {
                 let token = seat.token.and_then(|t| env.desk.answered(t));
                 if token.is_some() {
                     env.agent(seat.agent, AgentNote::Took);
+                } else if seat.token.is_some() {
+                    // Released by hand while it rang: on a call all the same, by no queue's doing.
+                    env.desk.occupy(seat.agent);
                 }
                 Some((seat.agent, token))
             }
@@ -230,7 +233,10 @@ impl Calls {
     }
 
     /// Both legs' state, as it is now, into the journal.
-    pub(super) fn record_dialogs(&self, env: &mut Env<'_>, call: &Call) {
+    pub(super) fn record_dialogs(&self, env: &mut Env<'_>, call: &mut Call) {
+        for leg in call.caller_leg.iter_mut().chain(&mut call.callee_leg) {
+            leg.journalled_seq = leg.dialog.local_seq;
+        }
         let callee = call.answered_by;
         let sides = [
             (Party::Caller, &call.caller_leg, call.caller_agent, false),

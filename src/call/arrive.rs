@@ -59,6 +59,9 @@ impl Calls {
         let span = call.span.clone();
         let _said_in = span.enter();
         self.servers.insert(tx, key);
+        if let Source::Person(agent) = &source {
+            env.desk.occupy(*agent);
+        }
         if self.calls.len() >= env.settings.limits.calls_max as usize {
             self.overloaded(env, &mut call, "calls_max of this worker is reached");
         } else if let Source::Trunk(trunk) = &source {
@@ -183,6 +186,20 @@ impl Calls {
     }
 
     pub(super) fn decide(&mut self, env: &mut Env<'_>, call: &mut Call, found: Found) {
+        self.route(env, call, found);
+        let plan = call.decision.as_ref().map(|d| &d.plan);
+        let waits = plan.is_some_and(|plan| {
+            let ends = matches!(plan.ending, Ending::Refuse { .. } | Ending::Pass { .. });
+            !ends && !plan.steps.is_empty()
+        });
+        if waits {
+            self.keep_waiting(env, call);
+        }
+        self.next_step(env, call, "the call arrived");
+    }
+
+    /// Where the call goes and why, for the journal and for the steps.
+    pub(super) fn route(&mut self, env: &mut Env<'_>, call: &mut Call, found: Found) {
         call.phase = Phase::Waiting;
         call.client = found.client.clone();
         let facts = Facts {
@@ -208,14 +225,8 @@ impl Calls {
             explanation: Some(Box::new(decision.explanation)),
         });
         tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
-        let goes_on = !matches!(decision.plan.ending, Ending::Refuse { .. } | Ending::Pass { .. });
-        let waits = goes_on && !decision.plan.steps.is_empty();
         let Decision { rule, clause, plan, .. } = decision;
         call.decision = Some(Box::new(Decided { rule, clause, plan }));
-        if waits {
-            self.keep_waiting(env, call);
-        }
-        self.next_step(env, call, "the call arrived");
     }
 
     /// What a waiting caller hears, at once and again before a minute is over (§13.3.1.1).

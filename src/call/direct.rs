@@ -27,7 +27,6 @@ const TRUNK_RING: Duration = Duration::from_secs(180);
 impl Calls {
     /// One of our people dialled something.
     pub(super) fn person_calls(&mut self, env: &mut Env<'_>, call: &mut Call, agent: AgentId) {
-        env.desk.occupy(agent);
         call.phase = Phase::Waiting;
         let dialled = call.called.raw.clone();
         if let Some(code) = super::star::code(&env.settings.star_codes, &dialled) {

@@ -11,7 +11,7 @@ use crate::sip::Method;
 use super::arrive::final_headers;
 use super::leg::{Leg, Side};
 use super::state::{Call, Phase};
-use super::{Calls, DialogKey, Effect, Env, Outcome, Party, Promise, Timed, What};
+use super::{Calls, DialogKey, Effect, Env, Found, Outcome, Party, Promise, Timed, What};
 
 /// Q.850 causes that the endings carry.
 const NO_ANSWER: u8 = 19;
@@ -109,6 +109,8 @@ impl Calls {
             let reply = final_headers(incoming.reply(status), status, None);
             env.tx.respond(env.now, incoming.tx, status, reply.finish());
         }
+        let answered = matches!(call.phase, Phase::Answering | Phase::Talking);
+        let status = status.filter(|_| !answered);
         self.forget_server(call);
         self.drop_relays(env, call);
         if let Some(offer) = call.offer.take() {
@@ -232,23 +234,26 @@ impl Calls {
         self.end(env, call, Party::Server, outcome, Some(480), "call_max is reached");
     }
 
-    /// Draining is over: waiting callers get a promise and 503; those who talk are left alone.
+    /// Draining is over: waiting callers get a promise and 503; those who talk are left alone. Our own
+    /// people whose calls are not answered yet get 503: nobody owes them a callback.
     pub fn drain(&mut self, env: &mut Env<'_>) {
         let waiting = |c: &&Call| matches!(c.phase, Phase::Identifying | Phase::Waiting);
         let keys: Vec<CallKey> = self.calls.values().filter(waiting).map(|c| c.key).collect();
+        let why = "the server is shutting down";
         for key in keys {
             self.with(key, |calls, call| {
-                let owner = call.decision.as_ref().and_then(|d| owner_of(&d.plan.ending));
-                calls.promise(env, call, owner, "the server is shutting down");
-                let outcome = Outcome::CallbackPromised;
-                calls.end(
-                    env,
-                    call,
-                    Party::Server,
-                    outcome,
-                    Some(503),
-                    "the server is shutting down",
-                );
+                if call.phase == Phase::Identifying {
+                    calls.route(env, call, Found::unavailable(why));
+                }
+                let outcome = match &call.decision {
+                    Some(decision) => {
+                        let owner = owner_of(&decision.plan.ending);
+                        calls.promise(env, call, owner, why);
+                        Outcome::CallbackPromised
+                    }
+                    None => Outcome::Failed,
+                };
+                calls.end(env, call, Party::Server, outcome, Some(503), why);
             });
         }
     }

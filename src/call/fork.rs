@@ -1,6 +1,7 @@
 //! One INVITE that we sent: to one binding of a person, or to a trunk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,6 +14,9 @@ use crate::transaction::ClientTx;
 use super::leg::{BindingRef, Leg, Origin, flow_towards};
 use super::state::{ALLOW, Call};
 use super::{ClientUse, Env};
+
+/// So much later than our CANCEL an INVITE expires.
+const EXPIRES_MARGIN: Duration = Duration::from_secs(5);
 
 /// An INVITE on its way.
 #[derive(Debug)]
@@ -73,12 +77,14 @@ impl Target {
 }
 
 impl Fork {
-    /// Sends an INVITE for `call` to `target`; `from` is the whole From value without its tag.
+    /// Sends an INVITE for `call` to `target`; `from` is the whole From value without its tag. A phone
+    /// that never hears our CANCEL stops ringing by itself soon after `ring` (§13.2.1).
     pub fn send(
         env: &mut Env<'_>,
         call: &Call,
         target: Target,
         from: &str,
+        ring: Duration,
     ) -> (Fork, Option<ClientTx>) {
         let call_id = env.mint.call_id(call.bucket);
         let tag = super::mint::tag_of(env.hash_key, &call_id);
@@ -93,7 +99,10 @@ impl Fork {
             route: target.routes,
             cseq: 1,
         };
-        let builder = request(call, &invite, &mut origin);
+        let mut builder = request(call, &invite, &mut origin);
+        if target.binding.is_some() {
+            builder = builder.header(Header::Expires, (ring + EXPIRES_MARGIN).as_secs());
+        }
         let sent = env.tx.request(env.now, builder, Method::Invite, target.flow).ok();
         let fork = Fork {
             tx: sent,

@@ -138,6 +138,8 @@ pub struct Leg {
     pub acks: AckStore,
     /// The flow of its binding closed; it must register again before this.
     pub flow_lost: Option<Moment>,
+    /// Our CSeq that the journal knows.
+    pub journalled_seq: u32,
 }
 
 /// A leg in the journal.
@@ -165,7 +167,8 @@ impl Leg {
     ) -> Self {
         let probe = Probe::new(now, settings.timers.probe_every);
         let acks = AckStore::new(&sip_timers(settings));
-        Self { dialog, flow, binding, origin, probe, accepted: None, acks, flow_lost: None }
+        let (accepted, flow_lost, journalled_seq) = (None, None, dialog.local_seq);
+        Self { dialog, flow, binding, origin, probe, accepted, acks, flow_lost, journalled_seq }
     }
 
     /// Where to send now: the binding's flow of the moment for a phone; for a trunk its route set's

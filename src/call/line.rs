@@ -110,6 +110,7 @@ impl Calls {
             call.line.overflowed = true;
             return Err(format!("{}: the queue is full", step.to).into());
         }
+        call.line.overflowed = false;
         call.line.ends = Some(env.now + step.wait);
         Ok(())
     }

@@ -127,9 +127,12 @@ impl Calls {
         self.calls.len()
     }
 
-    /// Nothing is left: no call, no phone that rings, no 2xx that waits for its ACK.
+    /// Nothing is left: no call, no phone that rings, no 2xx that waits for its ACK, and nothing in
+    /// any table that leads to one.
     pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.offers.is_empty() && self.lingering.is_empty()
+        let none = self.calls.is_empty() && self.offers.is_empty() && self.lingering.is_empty();
+        let tables = self.dialogs.is_empty() && self.servers.is_empty() && self.clients.is_empty();
+        none && tables && self.timers.is_empty()
     }
 
     /// The request belongs to a dialog of ours.

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::acd::{After, Flags, Token};
+use crate::acd::{After, Token};
 use crate::domain::{AgentId, CallKey, Moment};
 use crate::sip::Message;
 
@@ -144,7 +144,7 @@ impl Calls {
         }
         let mut forks = Vec::with_capacity(targets.len());
         for target in targets {
-            let (fork, sent) = Fork::send(env, call, target, from);
+            let (fork, sent) = Fork::send(env, call, target, from, ring_until.since(env.now));
             if let Some(tx) = sent {
                 self.clients.insert(tx, super::fork::use_of(id, forks.len()));
                 let (flow, offer) = (fork.flow, Some(call.offers));
@@ -277,17 +277,14 @@ impl Calls {
                 call.line.turned_away.insert(seat.agent);
                 timers.refuse_backoff
             }
-            OfferResult::Busy => {
+            // Whether a phone is registered is for the home shard to say: it drops what does not
+            // answer. For this call the person is gone.
+            OfferResult::Unreachable => {
                 call.line.turned_away.insert(seat.agent);
                 timers.busy_backoff
             }
-            OfferResult::Unreachable => {
-                // The home shard will say so too once it has dropped the bindings; until then this
-                // call must not come straight back.
-                env.desk.set_flag(seat.agent, Flags::UNREACHABLE);
-                timers.busy_backoff
-            }
-            OfferResult::Failed => timers.busy_backoff,
+            // Clause C7: for somebody who is on a call the caller may wait.
+            OfferResult::Busy | OfferResult::Failed => timers.busy_backoff,
             OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
         };
         env.desk.back_off(seat.agent, env.now + rest);

@@ -6,7 +6,7 @@
 //! always does.
 //! A re-INVITE without a body is a late offer: the ACK to the other side waits for its sender's.
 
-use crate::dialog::{Accepted, AcceptedUas, Verdict};
+use crate::dialog::{Accepted, AcceptedUas, CSEQ_GAP, Verdict};
 use crate::domain::{CallKey, Flow, Moment};
 use crate::sip::{Builder, Header, Message, Method};
 use crate::transaction::{ClientTx, ServerTx};
@@ -174,6 +174,7 @@ impl Calls {
         let out = out.copy(request, Header::Subject).copy(request, Header::Reason);
         let out = other.relay_body(request, out.copy(request, Header::UserToUser));
         let flow = other.next_flow(env.location);
+        self.keep_cseq(env, call);
         match env.tx.request(env.now, out, method.clone(), flow) {
             Ok(client) => {
                 self.clients.insert(client, ClientUse::Relay(call.key));
@@ -203,9 +204,7 @@ impl Calls {
                 // A 2xx again: its ACK was lost.
                 return calls.relay_repeated(env, call, response);
             };
-            if status >= 300 || relay.method != Method::Invite {
-                calls.clients.remove(&tx);
-            }
+            calls.clients.remove(&tx);
             calls.pass_answer(env, call, relay, response);
         });
     }
@@ -277,11 +276,8 @@ impl Calls {
         }
         leg.accepted = None;
         let late = call.relays.take(|r| r.awaits_ack && r.from == side);
-        if let Some(relay) = late {
-            self.clients.remove(&relay.client);
-            if let Some(other) = call.leg(side.other()) {
-                acknowledge(env, other, relay.cseq, Some(ack));
-            }
+        if let (Some(relay), Some(other)) = (late, call.leg(side.other())) {
+            acknowledge(env, other, relay.cseq, Some(ack));
         }
     }
 
@@ -307,12 +303,13 @@ impl Calls {
         });
     }
 
-    /// A CANCEL of a re-INVITE.
+    /// A CANCEL of a re-INVITE goes to the other side, whose final answer is the sender's: a 2xx that
+    /// crosses it has changed the session on both sides and wants its ACK.
     pub(super) fn relay_cancelled(&mut self, env: &mut Env<'_>, call: &mut Call, tx: ServerTx) {
-        let Some(relay) = call.relays.take(|r| r.server == tx && !r.awaits_ack) else { return };
-        self.servers.remove(&tx);
-        env.tx.cancel(env.now, relay.client, None);
-        answer(env, tx, Builder::reply(&relay.request, 487, None), 487);
+        let relay = call.relays.0.iter().find(|r| r.server == tx && !r.awaits_ack);
+        if let Some(relay) = relay {
+            env.tx.cancel(env.now, relay.client, None);
+        }
     }
 
     /// The call ends while requests are on their way.
@@ -348,6 +345,15 @@ impl Calls {
         }
     }
 
+    /// A restart resumes `CSEQ_GAP` after the CSeq in the journal: it must not fall behind so far.
+    fn keep_cseq(&self, env: &mut Env<'_>, call: &mut Call) {
+        let ahead = |leg: &Leg| leg.dialog.local_seq.saturating_sub(leg.journalled_seq);
+        let legs = call.caller_leg.iter().chain(&call.callee_leg);
+        if legs.map(ahead).max().is_some_and(|ahead| ahead >= CSEQ_GAP / 2) {
+            self.record_dialogs(env, call);
+        }
+    }
+
     fn never_acknowledged(&mut self, env: &mut Env<'_>, call: &mut Call, side: Side) {
         if let Some(leg) = call.leg(side) {
             leg.accepted = None;
@@ -373,13 +379,16 @@ impl Calls {
         }
         let options = leg.request(&Method::Options).header(Header::Accept, super::leg::SDP);
         let flow = leg.next_flow(env.location);
+        self.keep_cseq(env, call);
         match env.tx.request(env.now, options, Method::Options, flow) {
             Ok(tx) => {
                 self.clients.insert(tx, ClientUse::Probe(key, side));
             }
             // Not the other end's fault: asked again next time.
             Err(_) => {
-                leg.probe.answered(503);
+                if let Some(leg) = call.leg(side) {
+                    leg.probe.answered(503);
+                }
             }
         }
     }
@@ -480,11 +489,11 @@ impl Calls {
 }
 
 impl Leg {
-    /// The earliest instant at which something is to be done in it.
+    /// The earliest instant at which something but a probe is to be done in it.
     pub(super) fn deadline(&self) -> Moment {
         let accepted = self.accepted.as_ref().map_or(Moment::NEVER, AcceptedUas::poll_timeout);
         let lost = self.flow_lost.unwrap_or(Moment::NEVER);
-        accepted.min(lost).min(self.probe.poll_timeout())
+        accepted.min(lost)
     }
 }
 

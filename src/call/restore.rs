@@ -1,8 +1,10 @@
 //! Calls that survive a restart: confirmed dialogs from the journal go on, and can be ended and held
 //! from both sides. Calls that were not yet answered are closed by the switch ("cut by a restart").
 
+use std::sync::Arc;
+
 use crate::acd::Token;
-use crate::domain::{AgentId, CallKey, Moment, TrunkId};
+use crate::domain::{AgentId, CallKey, Moment, Trunk, TrunkId};
 
 use super::caller::{Called, Caller};
 use super::leg::{Leg, LegSnapshot, Side};
@@ -41,13 +43,10 @@ impl Calls {
         if let Some(agent) = caller_agent {
             env.desk.occupy(agent);
         }
-        let trunk = survivor.trunk.and_then(|id| {
-            let trunk = env.settings.trunks.iter().find(|t| t.id == id).cloned()?;
-            if let Some(slot) = env.meters.trunks.slot(&trunk.id) {
-                env.meters.trunks.acquire_restored(slot, env.shard);
-            }
-            Some(trunk)
-        });
+        let trunk = survivor.trunk.and_then(|id| taken_again(env, &id));
+        let out_trunk = env.settings.outbound_trunk.as_ref();
+        let out_trunk = out_trunk.filter(|_| survivor.direction == Direction::Outbound).cloned();
+        let out_trunk = out_trunk.and_then(|id| taken_again(env, &id));
         let raw = survivor.from_raw;
         let number = crate::domain::Number::parse(&raw, &env.settings.numbers);
         let span = Call::span_of(survivor.call);
@@ -61,7 +60,7 @@ impl Calls {
             bucket,
             arrived: env.now,
             trunk,
-            out_trunk: None,
+            out_trunk,
             caller_agent,
             caller: Caller { raw, number },
             called: Called { raw: "".into(), number: None },
@@ -88,12 +87,21 @@ impl Calls {
         let (now, settings) = (env.now, env.settings.clone());
         self.own_leg(&mut call, Leg::restore(caller, now, &settings), Side::Caller);
         self.own_leg(&mut call, Leg::restore(callee, now, &settings), Side::Callee);
-        self.record_dialogs(env, &call);
+        self.record_dialogs(env, &mut call);
         let key = call.key;
         self.calls.insert(key, call);
         self.with(key, |_, _| {});
         true
     }
+}
+
+/// The place of a surviving call on its trunk.
+fn taken_again(env: &Env<'_>, id: &TrunkId) -> Option<Arc<Trunk>> {
+    let trunk = env.settings.trunks.iter().find(|t| t.id == *id).cloned()?;
+    if let Some(slot) = env.meters.trunks.slot(&trunk.id) {
+        env.meters.trunks.acquire_restored(slot, env.shard);
+    }
+    Some(trunk)
 }
 
 /// The agent of a surviving call is busy again.

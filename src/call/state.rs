@@ -261,7 +261,11 @@ impl Call {
             }
             Phase::Answering | Phase::Talking => Moment::NEVER,
         };
-        let legs = self.caller_leg.iter().chain(&self.callee_leg).map(Leg::deadline);
+        // Probes wait for the ACK: until then the 2xx itself finds out whether the caller is there.
+        let probed = self.phase == Phase::Talking;
+        let probe = |leg: &Leg| if probed { leg.probe.poll_timeout() } else { Moment::NEVER };
+        let legs = self.caller_leg.iter().chain(&self.callee_leg);
+        let legs = legs.map(|leg| leg.deadline().min(probe(leg)));
         legs.min().unwrap_or(Moment::NEVER).min(waiting).min(self.ends_at)
     }
 

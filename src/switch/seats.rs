@@ -146,7 +146,11 @@ impl Switch {
             self.core.desk.set_flag(agent, *flag);
         }
         for (flag, _) in wanted.iter().filter(|(_, on)| !on) {
-            self.core.desk.clear_flag(now, agent, *flag);
+            let cleared = self.core.desk.clear_flag(now, agent, *flag);
+            if cleared && *flag == Flags::UNREACHABLE {
+                // The pause was the old phone's; the new one may ring at once.
+                self.core.desk.clear_flag(now, agent, Flags::BACK_OFF);
+            }
         }
     }
 

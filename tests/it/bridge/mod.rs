@@ -1,8 +1,12 @@
 //! Calls bridged by one switch: what every party hears, and what is written down.
 
+mod actors;
+mod checks;
 mod early;
+mod edges;
 mod manners;
 mod relays;
+mod sim;
 mod torture;
 mod trust;
 mod world;

@@ -28,7 +28,7 @@ pub const OFFER: &str = "v=0\r\no=caller 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP
 pub const ANSWER: &str = "v=0\r\no=phone 5 5 IN IP4 192.0.2.20\r\ns=-\r\nc=IN IP4 192.0.2.20\r\n\
                           t=0 0\r\nm=audio 5000 RTP/AVP 8\r\n";
 
-const CALENDARS: &str = "[always]\nzone = \"UTC\"\n[always.week]\nmon-sun = \"00:00-24:00\"\n";
+pub const CALENDARS: &str = "[always]\nzone = \"UTC\"\n[always.week]\nmon-sun = \"00:00-24:00\"\n";
 
 struct NoWake;
 
@@ -43,6 +43,7 @@ pub struct World {
     pub events: Vec<What>,
     pub replies: Vec<Result<serde_json::Value, Refusal>>,
     pub promises: usize,
+    pub never_identify: bool,
     pub board: Arc<Board>,
     pub directory: Arc<Directory>,
     clients: BTreeMap<String, Arc<Client>>,
@@ -54,11 +55,11 @@ pub fn addr(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn flow(remote: &str) -> Flow {
+pub fn flow(remote: &str) -> Flow {
     Flow { transport: Transport::Udp, listener: 0, remote: addr(remote), connection: 0 }
 }
 
-fn person(id: &str, roles: &[&str], department: &str) -> Person {
+pub fn person(id: &str, roles: &[&str], department: &str) -> Person {
     let (user, password) = (id, "secret");
     Person {
         id: id.into(),
@@ -76,7 +77,7 @@ fn person(id: &str, roles: &[&str], department: &str) -> Person {
     }
 }
 
-fn department(id: &str, head: &str) -> Department {
+pub fn department(id: &str, head: &str) -> Department {
     Department {
         id: id.into(),
         name: id.into(),
@@ -87,7 +88,7 @@ fn department(id: &str, head: &str) -> Department {
     }
 }
 
-fn pbx() -> Trunk {
+pub fn pbx() -> Trunk {
     Trunk {
         id: "pbx".into(),
         identity: TrunkIdentity::Address(vec![TrunkAddress { ip: addr(TRUNK).ip(), port: None }]),
@@ -108,7 +109,31 @@ fn pbx() -> Trunk {
     }
 }
 
-fn settings() -> Settings {
+/// A client of type `key` whose manager is mia.
+pub fn a_key_client(number: &str) -> (String, Arc<Client>) {
+    let client = Client {
+        id: ClientId(1),
+        name: "ACME".into(),
+        numbers: vec![Number::from_e164(number).expect("a number")],
+        client_type: ClientType::new("key"),
+        vip: Vip::None,
+        vip_pending: false,
+        manager: Some("mia".into()),
+        department: Some("wholesale".into()),
+        region: None,
+        balance: Money(0),
+        credit_limit: None,
+        overdue: Money(0),
+        overdue_since: None,
+        last_order: None,
+        served_by_operators: false,
+        notes: "".into(),
+        as_of: "2026-03-03T09:59:00Z".parse().expect("a time"),
+    };
+    (number.to_owned(), Arc::new(client))
+}
+
+pub fn settings() -> Settings {
     let trunk = pbx();
     let at = addr(CARRIER);
     let carrier = Trunk {
@@ -230,6 +255,7 @@ impl World {
             events: Vec::new(),
             replies: Vec::new(),
             promises: 0,
+            never_identify: false,
             board,
             directory,
             clients: BTreeMap::new(),
@@ -240,26 +266,15 @@ impl World {
 
     /// A client of type `key` whose manager is mia.
     pub fn key_client(&mut self, number: &str) {
-        let client = Client {
-            id: ClientId(1),
-            name: "ACME".into(),
-            numbers: vec![Number::from_e164(number).expect("a number")],
-            client_type: ClientType::new("key"),
-            vip: Vip::None,
-            vip_pending: false,
-            manager: Some("mia".into()),
-            department: Some("wholesale".into()),
-            region: None,
-            balance: Money(0),
-            credit_limit: None,
-            overdue: Money(0),
-            overdue_since: None,
-            last_order: None,
-            served_by_operators: false,
-            notes: "".into(),
-            as_of: "2026-03-03T09:59:00Z".parse().expect("a time"),
-        };
-        self.clients.insert(number.to_owned(), Arc::new(client));
+        let (number, client) = a_key_client(number);
+        self.clients.insert(number, client);
+    }
+
+    /// Other settings from now on.
+    pub fn set(&mut self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = settings();
+        change(&mut settings);
+        self.input(Input::Settings(Arc::new(settings)));
     }
 
     pub fn input(&mut self, input: Input) {
@@ -271,6 +286,7 @@ impl World {
                     message.judge().expect("what we send is right");
                     self.inboxes.entry(flow.remote).or_default().push_back(message);
                 }
+                Output::Identify { .. } if self.never_identify => {}
                 Output::Identify { call, number } => {
                     let client = number.and_then(|n| self.clients.get(n.as_str()).cloned());
                     let found = Identified { client, others: vec![], index: IndexState::Fresh };
@@ -636,13 +652,18 @@ impl World {
 
     /// CANCEL of an INVITE.
     pub fn cancel(&mut self, invite: &Message) {
+        self.cancel_numbered(invite, 1);
+    }
+
+    /// The same of an INVITE with another CSeq.
+    pub fn cancel_numbered(&mut self, invite: &Message, cseq: u32) {
         let draft = Builder::request(&Method::Cancel, invite.uri())
             .copy(invite, Header::Via)
             .header(Header::MaxForwards, 70)
             .copy(invite, Header::From)
             .copy(invite, Header::To)
             .copy(invite, Header::CallId)
-            .header(Header::CSeq, "1 CANCEL");
+            .header(Header::CSeq, format_args!("{cseq} CANCEL"));
         self.send(TRUNK, draft.finish());
     }
 

@@ -1,0 +1,246 @@
+//! Calls at their edges: what one party does while another is not ready for it.
+
+use std::time::Duration;
+
+use telefonist::acd::AgentState;
+use telefonist::sip::{Header, Message, Method};
+use telefonist::switch::{Command, Input, OfferResult, Outcome, Party, What};
+
+use super::world::{ANSWER, OFFER, TRUNK, World};
+use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
+
+/// Ole talks with the trunk's caller: his INVITE, and the 200 that the caller got.
+fn talking(w: &mut World, number: &str, call_id: &str, phone: &str) -> (Message, Message) {
+    w.invite(number, call_id, OFFER);
+    let offered = w.request(phone, Method::Invite);
+    w.reply(phone, &offered, 200, ANSWER);
+    w.request(phone, Method::Ack);
+    w.response(TRUNK, 180);
+    let ok = w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 1, "");
+    (offered, ok)
+}
+
+#[test]
+fn a_probe_that_is_due_before_the_ack_does_not_spin() {
+    let mut w = world();
+    w.set(|s| s.timers.probe_every = secs(5));
+    w.register("ole", OLE);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.run(secs(10));
+    w.nothing(OLE);
+    w.run(secs(30));
+    assert_eq!(ended(&w), [(Party::Server, Outcome::Failed)]);
+    w.assert_quiet();
+}
+
+#[test]
+fn a_hold_leaves_nothing_behind() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let (_, ok) = talking(&mut w, "03023125001", "a1", OLE);
+    for cseq in 2..5 {
+        w.in_dialog(&ok, Method::Invite, cseq, &OFFER.replace("t=0 0", "t=0 0\r\na=inactive"));
+        let passed = w.request(OLE, Method::Invite);
+        w.reply(OLE, &passed, 200, ANSWER);
+        w.request(OLE, Method::Ack);
+        w.response(TRUNK, 200);
+        w.in_dialog(&ok, Method::Ack, cseq, "");
+    }
+    w.in_dialog(&ok, Method::Bye, 9, "");
+    let bye = w.request(OLE, Method::Bye);
+    w.reply(OLE, &bye, 200, "");
+    w.assert_quiet();
+}
+
+#[test]
+fn a_re_invite_that_is_answered_while_its_cancel_is_on_the_way_is_acknowledged() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let (_, ok) = talking(&mut w, "03023125001", "a1", OLE);
+    let hold = w.in_dialog(&ok, Method::Invite, 2, OFFER);
+    let passed = w.request(OLE, Method::Invite);
+    w.reply(OLE, &passed, 100, "");
+    w.cancel_numbered(&hold, 2);
+    w.response(TRUNK, 200);
+    w.request(OLE, Method::Cancel);
+    w.reply(OLE, &passed, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 2, "");
+    w.in_dialog(&ok, Method::Bye, 3, "");
+    let bye = w.request(OLE, Method::Bye);
+    w.reply(OLE, &bye, 200, "");
+    w.assert_quiet();
+}
+
+#[test]
+fn c7_who_is_on_another_call_is_waited_for() {
+    let mut w = world();
+    w.key_client("+493023125001");
+    w.register("mia", MIA);
+    w.register("kai", KAI);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(MIA, Method::Invite);
+    w.reply(MIA, &offered, 486, "");
+    w.request(MIA, Method::Ack);
+    assert_eq!(offers(&w), [OfferResult::Busy]);
+    w.run(secs(9));
+    w.nothing(KAI);
+    w.run(secs(2));
+    w.request(MIA, Method::Invite);
+}
+
+#[test]
+fn a_phone_that_rang_and_said_503_does_not_leave_its_owner_unreachable() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.run(secs(1));
+    w.register("ida", IDA);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    w.reply(OLE, &offered, 503, "");
+    w.request(OLE, Method::Ack);
+    w.request(IDA, Method::Invite);
+    w.run(secs(11));
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert!(w.board.presence(ole).is_free(), "{:?}", w.board.presence(ole));
+}
+
+#[test]
+fn a_phone_that_registers_while_a_caller_waits_rings_at_once() {
+    let mut w = world();
+    w.register("ida", IDA);
+    talking(&mut w, "03023125001", "a1", IDA);
+    w.invite("03023125002", "a2", OFFER);
+    w.response(TRUNK, 180);
+    w.run(secs(3));
+    w.register("ole", OLE);
+    let silent = w.request(OLE, Method::Invite);
+    // It does not answer at all, and comes back at another address.
+    w.run(secs(4));
+    assert_eq!(offers(&w).last(), Some(&OfferResult::Unreachable));
+    while w.take(OLE).is_some() {}
+    let again = "192.0.2.39:5060";
+    w.register("ole", again);
+    let offered = w.request(again, Method::Invite);
+    assert_ne!(offered.call_id(), silent.call_id());
+}
+
+#[test]
+fn who_is_released_while_it_rings_and_answers_is_on_a_call() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.command(Command::Release { person: "ole".into() }).expect("known");
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert!(!w.board.presence(ole).is_free(), "I2: nothing is offered to somebody who talks");
+    w.phone_sends(OLE, &offered, Method::Bye, "");
+    w.run(secs(1));
+    assert!(w.board.presence(ole).is_free());
+}
+
+#[test]
+fn a_refused_second_call_of_a_person_does_not_end_the_first() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.start_dial(OLE, "ole", "03023125999", OFFER);
+    w.request(TRUNK, Method::Invite);
+    w.set(|s| s.limits.calls_max = 1);
+    let answer = w.dial(OLE, "ole", "03023125998", OFFER);
+    assert_eq!(answer.status(), 503);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert!(!w.board.presence(ole).is_free(), "the first call is still up");
+}
+
+#[test]
+fn an_invite_to_a_phone_expires_soon_after_its_ring() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    assert_eq!(offered.header(Header::Expires), Some("25"), "20 s of ring and a margin");
+}
+
+#[test]
+fn draining_promises_callers_a_callback_and_our_own_people_nothing() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", IDA);
+    w.start_dial(IDA, "ida", "03023125999", OFFER);
+    let out = w.request(TRUNK, Method::Invite);
+    w.reply(TRUNK, &out, 180, "");
+    w.invite("03023125001", "a1", OFFER);
+    w.request(OLE, Method::Invite);
+    let until = w.now + secs(5);
+    w.input(Input::Drain { until });
+    w.run(secs(6));
+    assert_eq!(w.promises, 1);
+    let mut all = ended(&w);
+    all.sort_by_key(|(_, outcome)| format!("{outcome:?}"));
+    assert_eq!(all, [(Party::Server, Outcome::CallbackPromised), (Party::Server, Outcome::Failed)]);
+}
+
+#[test]
+fn a_caller_who_is_not_identified_when_draining_ends_has_an_owner_for_the_callback() {
+    let mut w = world();
+    w.never_identify = true;
+    w.invite("03023125001", "a1", OFFER);
+    let until = w.now;
+    w.input(Input::Drain { until });
+    w.run(Duration::ZERO);
+    let owner = w.events.iter().find_map(|e| match e {
+        What::Promised { owner, .. } => Some(owner.clone()),
+        _ => None,
+    });
+    assert_eq!(owner.flatten(), Some("hans".into()));
+}
+
+#[test]
+fn a_long_calls_cseq_never_runs_away_from_the_journal() {
+    let mut w = world();
+    w.register("ole", OLE);
+    talking(&mut w, "03023125001", "a1", OLE);
+    let mut last = 1;
+    for _ in 0..130 {
+        w.run(secs(60));
+        for at in [TRUNK, OLE] {
+            while let Some(message) = w.take(at) {
+                if message.is_request() && *message.method() == Method::Options {
+                    w.reply(at, &message, 200, "");
+                    last = message.cseq().map_or(last, |(n, _)| n.max(last));
+                }
+            }
+        }
+    }
+    assert!(last > 120, "probes count: {last}");
+    let known = w.events.iter().filter_map(|e| match e {
+        What::Dialog { state, .. } => state.pointer("/dialog/local_seq")?.as_u64(),
+        _ => None,
+    });
+    let known = known.max().expect("dialogs are journalled");
+    assert!(known + 100 > u64::from(last), "a restart would repeat a CSeq: {known} and {last}");
+}
+
+#[test]
+fn the_record_of_an_answered_call_has_no_refusal() {
+    let mut w = world();
+    w.register("ole", OLE);
+    talking(&mut w, "03023125001", "a1", OLE);
+    let call = w.events.iter().find_map(What::call).expect("a call");
+    w.command(Command::Hangup { call }).expect("it is up");
+    let told = w.events.iter().find_map(|e| match e {
+        What::CallEnded { status, by, .. } => Some((*status, *by)),
+        _ => None,
+    });
+    assert_eq!(told, Some((None, Party::Supervisor)));
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert_eq!(w.board.presence(ole).state, AgentState::Wrap);
+}

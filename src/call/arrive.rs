@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{AgentId, CallKey, Client, Flow, Moment, Number, Trunk};
-use crate::policy::{Decision, Ending, Facts, IndexState, decide};
+use crate::policy::{Decision, Ending, Facts, Grounds, IndexState};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
@@ -214,8 +214,8 @@ impl Calls {
             index: found.index,
         };
         let board = env.board;
-        let decision =
-            decide(&call.policy, env.directory, &facts, &|agent| presence(&board.presence(agent)));
+        let now = |agent| presence(&board.presence(agent));
+        let (decision, grounds) = Grounds::decide(&call.policy, env.directory, facts, &now);
         env.event(What::Routed {
             call: call.key,
             client: call.client_ref(),
@@ -223,6 +223,7 @@ impl Calls {
             clause: decision.clause.clone(),
             policy: decision.policy.clone(),
             explanation: Some(Box::new(decision.explanation)),
+            grounds: Some(Box::new(grounds)),
         });
         tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
         let Decision { rule, clause, plan, .. } = decision;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CallKey, ClientId, Flow, Number, PersonId, TrunkId};
-use crate::policy::Explanation;
+use crate::domain::{CallKey, ClientId, DirectoryRecord, Flow, Number, PersonId, TrunkId};
+use crate::policy::{Explanation, Grounds};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,6 +147,9 @@ pub enum What {
         policy: Arc<str>,
         /// The whole reason. `None` when memory was short (a counter says how often).
         explanation: Option<Box<Explanation>>,
+        /// What it rested on, for `Grounds::replay`. `None` too in journals of the first days.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grounds: Option<Box<Grounds>>,
     },
     /// A step of the plan began.
     StepBegan {
@@ -292,6 +295,13 @@ pub enum What {
         /// Who had it loaded: `start`, `command by root`, `file change`.
         by: Arc<str>,
     },
+    /// People, departments or absences changed; kept for ever, so that every decision can be replayed.
+    DirectoryTaken {
+        /// As the grounds of a `Routed` name it.
+        hash: Arc<str>,
+        /// Everything that a decision may depend on.
+        directory: Box<DirectoryRecord>,
+    },
     /// Something was done about a promised callback (clause E1).
     Callback {
         /// Which call was promised one.
@@ -331,6 +341,7 @@ impl What {
             | Self::Agent { .. }
             | Self::Changed { .. }
             | Self::PolicyAccepted { .. }
+            | Self::DirectoryTaken { .. }
             | Self::Checkpoint { .. } => None,
         }
     }

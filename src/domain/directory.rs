@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Calendar, Credentials, DepartmentId, PersonId, QueueId, Role};
 
+mod record;
+
+pub use record::DirectoryRecord;
+
 /// A person of the company.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
@@ -152,6 +156,7 @@ pub struct Directory {
     absences: BTreeMap<PersonId, Vec<Absence>>,
     calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
     groups_max: u16,
+    hash: Arc<str>,
 }
 
 impl Directory {
@@ -188,6 +193,7 @@ impl Directory {
             // Of two that hold on the same day the one with a deputy counts (clause C1).
             absences.sort_by_key(|a| (a.deputy.is_none(), a.from, a.id));
         }
+        next.hash = record::hash(&next.record());
         if problems.is_empty() { Ok(next) } else { Err(problems) }
     }
 

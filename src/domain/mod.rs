@@ -14,7 +14,7 @@ mod time;
 pub use calendar::{Calendar, CalendarError, Hours, SpecialDays};
 pub use client::{Client, ClientType, Debt, Money, Vip};
 pub use directory::{
-    Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRows,
+    Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRecord, DirectoryRows,
     GROUPS_PER_PERSON_MAX, Group, Person,
 };
 pub use flow::{Flow, Transport};

@@ -15,6 +15,7 @@ mod condition;
 mod decide;
 mod display;
 mod fields;
+mod grounds;
 mod numbers;
 mod options;
 mod plan;
@@ -34,6 +35,7 @@ pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
 pub use decide::decide;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
+pub use grounds::Grounds;
 pub use options::{DebtorFirst, PolicySettings, VipDebtor};
 pub use plan::{
     Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence,

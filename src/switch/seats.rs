@@ -34,6 +34,8 @@ pub(super) struct Seats {
     /// The next edge of anybody's hours or absences.
     edge: Option<Moment>,
     orphans_at: Moment,
+    /// Hash of the directory that the journal was given last.
+    directory: Arc<str>,
 }
 
 impl Seats {
@@ -61,6 +63,7 @@ impl Switch {
         let directory = self.core.directory.clone();
         if self.core.shard == ShardId(0) {
             self.write_roster(&directory);
+            self.keep_directory(now, &directory);
         }
         let known: Vec<AgentId> = self.seats.of.keys().copied().collect();
         for agent in known.into_iter().filter(|a| directory.person(*a).is_none()) {
@@ -74,6 +77,15 @@ impl Switch {
             self.seats.of.entry(agent).or_insert(Seat { logged_out, ..Seat::default() });
         }
         self.seats_due(now, true);
+    }
+
+    /// Into the journal under its hash, once for each change, so that decisions can be replayed.
+    fn keep_directory(&mut self, now: Moment, directory: &Directory) {
+        let hash = directory.hash().clone();
+        if std::mem::replace(&mut self.seats.directory, hash.clone()) != hash {
+            let directory = Box::new(directory.record());
+            self.record(now, What::DirectoryTaken { hash, directory });
+        }
     }
 
     fn write_roster(&mut self, directory: &Directory) {

@@ -165,6 +165,7 @@ pub fn routed(call: CallKey, ms: i64) -> Event {
             clause: "B2".into(),
             policy: "3f2a".into(),
             explanation: Some(Box::new(explanation())),
+            grounds: None,
         },
     )
 }

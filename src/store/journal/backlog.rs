@@ -46,7 +46,11 @@ const DROPPED_FIRST: [Class; 3] = [Class::Explained, Class::Detail, Class::Recor
 impl Class {
     fn of(what: &What) -> Self {
         match what {
-            What::Routed { explanation: Some(_), .. } => Self::Explained,
+            What::Routed { explanation, grounds, .. }
+                if explanation.is_some() || grounds.is_some() =>
+            {
+                Self::Explained
+            }
             What::StepBegan { .. }
             | What::Offered { .. }
             | What::Ringing { .. }
@@ -64,6 +68,7 @@ impl Class {
             | What::Agent { .. }
             | What::Changed { .. }
             | What::PolicyAccepted { .. }
+            | What::DirectoryTaken { .. }
             | What::Callback { .. }
             | What::Checkpoint { .. } => Self::Record,
         }
@@ -200,8 +205,8 @@ impl Backlog {
         let old = std::mem::take(&mut entry.line);
         let mut new = Vec::new();
         if let Content::Event(mut event) = Content::of(&old[..old.len() - 1]) {
-            if let What::Routed { explanation, .. } = &mut event.what {
-                *explanation = None;
+            if let What::Routed { explanation, grounds, .. } = &mut event.what {
+                (*explanation, *grounds) = (None, None);
                 self.dropped.explanations += 1;
             }
             line::encode(&event, &mut new);
@@ -253,6 +258,7 @@ mod tests {
             clause: "B4".into(),
             policy: "h".into(),
             explanation: Some(Box::new(explanation)),
+            grounds: None,
         })
     }
 

@@ -19,7 +19,7 @@ use crate::switch::{AgentChange, Event, OfferResult, Party, What};
 pub struct OpenCall {
     /// Its `CallArrived`.
     pub arrived: Event,
-    /// Its `Routed`, without the explanation (the register has that).
+    /// Its `Routed`, without explanation and grounds (the register has those).
     pub routed: Option<Event>,
     /// Steps, offers and promises, in order.
     pub story: Vec<Event>,
@@ -226,7 +226,7 @@ impl State {
 impl OpenCall {
     fn apply(&mut self, event: &Event) {
         match &event.what {
-            What::Routed { call, client, rule, clause, policy, explanation: _ } => {
+            What::Routed { call, client, rule, clause, policy, explanation: _, grounds: _ } => {
                 let what = What::Routed {
                     call: *call,
                     client: client.clone(),
@@ -234,6 +234,7 @@ impl OpenCall {
                     clause: clause.clone(),
                     policy: policy.clone(),
                     explanation: None,
+                    grounds: None,
                 };
                 self.routed = Some(Event { at: event.at, what });
             }

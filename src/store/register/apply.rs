@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::CallKey;
-use crate::switch::{AgentChange, CallbackChange, ClientRef, Event, What};
+use crate::switch::{AgentChange, CallbackChange, ClientRef, Event, OfferResult, What};
 
 /// Writes `event` of run `run`. `repeated`: it stands in a checkpoint.
 ///
@@ -23,16 +23,17 @@ pub fn apply(db: &Connection, event: &Event, run: u32, repeated: bool) -> rusqli
     let at = micros(event.at);
     match &event.what {
         What::CallArrived { .. } => arrived(db, at, &event.what, run),
-        What::Routed { call, client, rule, clause, policy, explanation } => {
-            let json = explanation.as_ref().and_then(|e| serde_json::to_string(e).ok());
-            let (client, explanation) = (client.clone(), json.as_deref());
+        What::Routed { call, client, rule, clause, policy, explanation, grounds } => {
+            let explanation = explanation.as_ref().and_then(|e| serde_json::to_string(e).ok());
+            let grounds = grounds.as_ref().and_then(|g| serde_json::to_string(g).ok());
             let decision = Routed {
                 call: *call,
-                client,
+                client: client.clone(),
                 rule: rule.as_ref().into(),
                 clause: clause.as_ref().into(),
                 policy: policy.as_ref().into(),
-                explanation,
+                explanation: explanation.as_deref(),
+                grounds: grounds.as_deref(),
             };
             routed(db, event.at, &decision, run, repeated)
         }
@@ -111,6 +112,9 @@ pub struct Routed<'a> {
     policy: Cow<'a, str>,
     #[serde(borrow, deserialize_with = "raw")]
     explanation: Option<&'a str>,
+    /// Absent in old lines.
+    #[serde(default, borrow, deserialize_with = "raw")]
+    grounds: Option<&'a str>,
 }
 
 fn raw<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de str>, D::Error> {
@@ -128,7 +132,7 @@ pub fn routed(
     run: u32,
     repeated: bool,
 ) -> rusqlite::Result<()> {
-    let Routed { call, client, rule, clause, policy, explanation } = decision;
+    let Routed { call, client, rule, clause, policy, explanation, grounds } = decision;
     let at = micros(at);
     let mut sql = db.prepare_cached(
         "INSERT INTO calls (call, arrived_at, run, client, client_name, rule, clause, policy)
@@ -142,12 +146,21 @@ pub fn routed(
     let name = client.as_ref().map(|c| c.name.as_ref());
     let (rule, clause, policy) = (rule.as_ref(), clause.as_ref(), policy.as_ref());
     sql.execute(params![text(call), at, run, id, name, rule, clause, policy, repeated])?;
-    let Some(explanation) = explanation else { return Ok(()) };
-    let mut sql = db.prepare_cached(
-        "INSERT INTO explanations (call, json) VALUES (?1, ?2)
-         ON CONFLICT (call) DO UPDATE SET json = excluded.json WHERE NOT ?3",
-    )?;
-    sql.execute(params![text(call), explanation, repeated]).map(drop)
+    if let Some(explanation) = explanation {
+        let mut sql = db.prepare_cached(
+            "INSERT INTO explanations (call, json) VALUES (?1, ?2)
+             ON CONFLICT (call) DO UPDATE SET json = excluded.json WHERE NOT ?3",
+        )?;
+        sql.execute(params![text(call), explanation, repeated])?;
+    }
+    if let Some(grounds) = grounds {
+        let mut sql = db.prepare_cached(
+            "INSERT INTO grounds (call, json) VALUES (?1, ?2)
+             ON CONFLICT (call) DO UPDATE SET json = excluded.json WHERE NOT ?3",
+        )?;
+        sql.execute(params![text(call), grounds, repeated])?;
+    }
+    Ok(())
 }
 
 fn ended(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::Result<()> {
@@ -160,8 +173,13 @@ fn ended(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::Result<()
             outcome = excluded.outcome, status = excluded.status, reason = excluded.reason
          WHERE ended_at IS NULL",
     )?;
-    sql.execute(params![text(call), at, run, word(by), word(outcome), status, reason.as_ref()])
-        .map(drop)
+    sql.execute(params![text(call), at, run, word(by), word(outcome), status, reason.as_ref()])?;
+    // Phones that still rang when the process died.
+    db.prepare_cached(
+        "UPDATE offers SET ended_at = ?2, result = ?3 WHERE call = ?1 AND ended_at IS NULL",
+    )?
+    .execute(params![text(call), at, word(&OfferResult::Failed)])
+    .map(drop)
 }
 
 fn stop(db: &Connection, at: i64, what: &What) -> rusqlite::Result<()> {
@@ -278,6 +296,13 @@ fn administration(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
             .execute(params![hash.as_ref(), policy.as_ref(), calendars.as_ref(), at, by.as_ref()]),
+        What::DirectoryTaken { hash, directory } => {
+            let json = serde_json::to_string(directory).unwrap_or_default();
+            db.prepare_cached(
+                "INSERT OR IGNORE INTO directories (hash, json, taken_at) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![hash.as_ref(), json, at])
+        }
         What::ServerStarted { version } => db
             .prepare_cached(
                 "INSERT OR IGNORE INTO runs (run, started_at, version) VALUES (?1, ?2, ?3)",

@@ -7,7 +7,7 @@ use crate::store::Migration;
 pub const APPLICATION: i32 = 0x7e1e_ca11;
 
 /// One step for each schema version; released ones never change.
-pub const STEPS: &[Migration] = &[V1];
+pub const STEPS: &[Migration] = &[V1, V2];
 
 const V1: Migration = r"
 CREATE TABLE calls (
@@ -138,4 +138,18 @@ CREATE TABLE damage (
     why     TEXT NOT NULL,
     PRIMARY KEY (segment, offset)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What decisions rested on, so that they can be replayed.
+const V2: Migration = r"
+CREATE TABLE grounds (
+    call TEXT PRIMARY KEY NOT NULL,
+    json TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE directories (
+    hash     TEXT PRIMARY KEY NOT NULL,
+    json     TEXT NOT NULL,
+    taken_at INTEGER NOT NULL
+) STRICT;
 ";

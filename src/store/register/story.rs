@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Register;
 use super::query::{CallRow, between_ms, moment, parse};
-use crate::domain::{CallKey, PersonId};
-use crate::policy::Explanation;
+use crate::domain::{CallKey, DirectoryRecord, PersonId};
+use crate::policy::{Explanation, Grounds};
 use crate::store::StoreError;
 use crate::store::callbacks::Callback;
 use crate::switch::OfferResult;
@@ -23,6 +23,9 @@ pub struct CallStory {
     pub sip_call_id: String,
     /// Hash of the policy that decided.
     pub policy: Option<String>,
+    /// What it rested on, for `Grounds::replay`. Absent as the explanation may be, and in old records.
+    #[serde(default)]
+    pub grounds: Option<Grounds>,
     /// Facts, rules tried, plan: as the policy gave them. Absent if nothing was decided, or memory
     /// was short while the disk was full.
     pub explanation: Option<Explanation>,
@@ -108,13 +111,17 @@ impl Register {
 
     fn story(&self, call: CallRow, callback: Option<Callback>) -> rusqlite::Result<CallStory> {
         let key = call.call.to_string();
-        let (sip_call_id, policy, json): (String, Option<String>, Option<String>) =
+        let (sip_call_id, policy, json, grounds): (String, Option<String>, _, _) =
             self.db.query_row(
-                "SELECT sip_call_id, policy, json FROM calls LEFT JOIN explanations USING (call)
+                "SELECT sip_call_id, policy, e.json, g.json FROM calls
+                 LEFT JOIN explanations e USING (call) LEFT JOIN grounds g USING (call)
                  WHERE call = ?1",
                 [&key],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
             )?;
+        let json: Option<String> = json;
+        let grounds: Option<String> = grounds;
+        let grounds = grounds.and_then(|json| serde_json::from_str(&json).ok());
         let steps = self
             .db
             .prepare_cached("SELECT * FROM steps WHERE call = ?1 ORDER BY at, step")?
@@ -126,7 +133,7 @@ impl Register {
             .query_map([&key], offer_row)?
             .collect::<rusqlite::Result<_>>()?;
         let explanation = json.and_then(|json| serde_json::from_str(&json).ok());
-        Ok(CallStory { call, sip_call_id, policy, explanation, steps, offers, callback })
+        Ok(CallStory { call, sip_call_id, policy, grounds, explanation, steps, offers, callback })
     }
 
     /// The texts of the policy with this hash.
@@ -148,6 +155,21 @@ impl Register {
             sql.query_map([hash], text)?.next().transpose()
         };
         read().map_err(|e| self.sql(e))
+    }
+}
+
+impl Register {
+    /// The directory with this hash, as it was.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn directory(&self, hash: &str) -> Result<Option<DirectoryRecord>, StoreError> {
+        let read = || {
+            let mut sql = self.db.prepare_cached("SELECT json FROM directories WHERE hash = ?1")?;
+            sql.query_map([hash], |row| row.get::<_, String>(0))?.next().transpose()
+        };
+        let json = read().map_err(|e| self.sql(e))?;
+        Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use telefonist::acd::AgentState;
+use telefonist::domain::Directory;
 use telefonist::sip::{Header, Message, Method};
-use telefonist::switch::{Command, Input, OfferResult, Outcome, Party, What};
+use telefonist::switch::{Command, Event, Input, OfferResult, Outcome, Party, What};
 
 use super::world::{ANSWER, OFFER, TRUNK, World};
 use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
@@ -243,4 +244,42 @@ fn the_record_of_an_answered_call_has_no_refusal() {
     assert_eq!(told, Some((None, Party::Supervisor)));
     let ole = w.directory.agent(&"ole".into()).expect("ole");
     assert_eq!(w.board.presence(ole).state, AgentState::Wrap);
+}
+
+/// D1: the stored explanation is what `decide` says of the stored grounds.
+#[test]
+fn the_journal_holds_what_each_decision_rested_on() {
+    let mut w = world();
+    w.key_client("+493023125001");
+    w.register("kai", KAI);
+    w.invite("03023125001", "a1", OFFER);
+    w.request(KAI, Method::Invite);
+    let taken = w.events.iter().find_map(|e| match e {
+        What::DirectoryTaken { hash, directory } => Some((hash.clone(), directory.clone())),
+        _ => None,
+    });
+    let (hash, record) = taken.expect("the directory is journalled");
+    let directory = Directory::replay(&record, w.calendars()).expect("a directory");
+    let routed = w.events.iter().find_map(|e| match e {
+        What::Routed { grounds: Some(grounds), explanation, policy, .. } => {
+            Some((grounds.clone(), explanation.clone(), policy.clone()))
+        }
+        _ => None,
+    });
+    let (grounds, explanation, policy) = routed.expect("a decision with its grounds");
+    assert_eq!((&*grounds.directory, &*policy), (&*hash, &**w.policy.hash()));
+    assert_eq!(Some(grounds.replay(&w.policy, &directory).explanation), explanation.map(|e| *e));
+    // Nothing changes: the journal does not grow.
+    let unchanged = w.directory.clone();
+    w.input(Input::Directory(unchanged));
+    let told = w.events.iter().filter(|e| matches!(e, What::DirectoryTaken { .. })).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn a_journal_of_the_first_days_can_be_read() {
+    let line = r#"{"at":"2026-03-03T10:00:00Z","event":"routed","call":"0000000100000001",
+        "client":null,"rule":"everybody else","clause":"B4","policy":"3f2a","explanation":null}"#;
+    let event: Event = serde_json::from_str(line).expect("an event");
+    assert!(matches!(event.what, What::Routed { grounds: None, .. }));
 }

@@ -46,6 +46,7 @@ pub struct World {
     pub never_identify: bool,
     pub board: Arc<Board>,
     pub directory: Arc<Directory>,
+    pub policy: Arc<Policy>,
     clients: BTreeMap<String, Arc<Client>>,
     inboxes: BTreeMap<SocketAddr, VecDeque<Message>>,
     sent: u32,
@@ -246,7 +247,7 @@ impl World {
             },
             settings,
             directory: directory.clone(),
-            policy,
+            policy: policy.clone(),
             wall: WallOffset::new(now, wall),
         };
         Self {
@@ -258,6 +259,7 @@ impl World {
             never_identify: false,
             board,
             directory,
+            policy,
             clients: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             sent: 0,
@@ -268,6 +270,11 @@ impl World {
     pub fn key_client(&mut self, number: &str) {
         let (number, client) = a_key_client(number);
         self.clients.insert(number, client);
+    }
+
+    /// The calendars that the directory was built with.
+    pub fn calendars(&self) -> BTreeMap<Arc<str>, Arc<Calendar>> {
+        calendars("calendars.toml", CALENDARS).expect("calendars")
     }
 
     /// Other settings from now on.

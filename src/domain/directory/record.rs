@@ -1,0 +1,88 @@
+//! A directory as the journal keeps it: what a decision may depend on, so that it can be replayed.
+//! Neither passwords nor addresses; calendars are kept with the policy's text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Absence, Department, Directory, DirectoryLimits, Person};
+use crate::domain::{AgentId, Calendar, DepartmentId, QueueId, Role};
+
+/// People with their places, groups with their queues, departments, absences.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryRecord {
+    /// Everybody of the snapshot.
+    pub people: Vec<(AgentId, Person)>,
+    /// Every queue ever given out.
+    pub queues: Vec<(Role, Option<DepartmentId>, QueueId)>,
+    /// All departments.
+    pub departments: Vec<Department>,
+    /// All absences, in the order in which they count.
+    pub absences: Vec<Absence>,
+    /// Where people's own queues begin.
+    pub groups_max: u16,
+}
+
+impl Directory {
+    /// What decisions may depend on.
+    pub fn record(&self) -> DirectoryRecord {
+        let people = self.agents().map(|(agent, person)| {
+            let person = Person { credentials: None, email: None, ..(**person).clone() };
+            (agent, person)
+        });
+        let queues = self.group_queues.iter();
+        DirectoryRecord {
+            people: people.collect(),
+            queues: queues
+                .map(|((role, dep), queue)| (role.clone(), dep.clone(), *queue))
+                .collect(),
+            departments: self.departments.values().cloned().collect(),
+            absences: self.absences.values().flatten().cloned().collect(),
+            groups_max: self.groups_max,
+        }
+    }
+
+    /// The hash of its record: calls name the directory by it.
+    pub fn hash(&self) -> &Arc<str> {
+        &self.hash
+    }
+
+    /// The directory that a record was made from, with the calendars of its time. Errors: the record
+    /// contradicts itself.
+    pub fn replay(
+        record: &DirectoryRecord,
+        calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
+    ) -> Result<Directory, Vec<String>> {
+        let mut problems = Vec::new();
+        let places = record.people.iter().map(|(agent, _)| agent.index() + 1).max().unwrap_or(0);
+        let departments = record.departments.iter().map(|d| (d.id.clone(), d.clone()));
+        let queues = record.queues.iter();
+        let mut directory = Directory {
+            people: vec![None; places],
+            agents: record.people.iter().map(|(agent, p)| (p.id.clone(), *agent)).collect(),
+            group_queues: queues.map(|(r, d, queue)| ((r.clone(), d.clone()), *queue)).collect(),
+            departments: departments.collect(),
+            groups_max: record.groups_max,
+            calendars,
+            ..Directory::default()
+        };
+        let limits = DirectoryLimits { agents_max: u16::MAX, groups_max: record.groups_max };
+        for (_, person) in &record.people {
+            directory.add_person(person.clone(), limits, &mut problems);
+        }
+        directory.build_groups(limits, &mut problems);
+        for absence in &record.absences {
+            directory.absences.entry(absence.person.clone()).or_default().push(absence.clone());
+        }
+        directory.hash = hash(&directory.record());
+        if problems.is_empty() { Ok(directory) } else { Err(problems) }
+    }
+}
+
+pub(super) fn hash(record: &DirectoryRecord) -> Arc<str> {
+    let json = serde_json::to_vec(record).unwrap_or_default();
+    let digest = Sha256::digest(json);
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}

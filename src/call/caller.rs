@@ -1,7 +1,9 @@
 //! Who is calling and whom, as the INVITE says it (clause A1).
 //!
-//! P-Asserted-Identity (RFC 3325) comes before From where the trunk is trusted. A forwarded call
-//! keeps its original caller there; Diversion names who forwarded and is never taken for the caller.
+//! P-Asserted-Identity (RFC 3325) comes before From where the trunk is trusted, unless the caller asked
+//! for privacy of it. A forwarded call is its original caller's: Diversion (RFC 5806) names who
+//! forwarded, and an asserted identity that is the forwarder's own, as some carriers write, is not the
+//! caller's. History-Info tells whom the call was for, never from whom it is.
 
 use std::sync::Arc;
 
@@ -28,42 +30,149 @@ pub struct Called {
 
 /// The calling number; `trusted` says whether asserted identities are believed.
 pub fn caller(request: &Message, trusted: bool, format: &NumberFormat) -> Caller {
-    let mut asserted = request.values(Header::PAssertedIdentity).filter(|_| trusted);
-    if let Some((raw, number)) = asserted.find_map(|value| number_of(value, format)) {
-        return Caller { raw: raw.into(), number: Some(number) };
-    }
-    let user = request.from().and_then(|from| uri_user(from.uri));
-    let raw = user.filter(|user| !is_withheld(user)).unwrap_or_default();
-    let number = Number::parse(&raw, format);
+    let believed = trusted && !wants_privacy(request);
+    let asserted = believed.then(|| asserted(request, format)).flatten();
+    let from =
+        || request.from().and_then(|from| Some((uri_user(from.uri)?, number_of(from.uri, format))));
+    let known = asserted.or_else(from).filter(|(user, _)| !is_withheld(user));
+    let (raw, number) = known.unwrap_or_default();
     Caller { raw: raw.into(), number }
+}
+
+/// The first asserted identity that is a number and not that of somebody who forwarded the call.
+fn asserted(request: &Message, format: &NumberFormat) -> Option<(String, Option<Number>)> {
+    let read = |value: &str| {
+        let uri = crate::sip::NameAddr::parse(value).ok()?.uri.to_owned();
+        let number = number_of(&uri, format)?;
+        Some((uri_user(&uri)?, number))
+    };
+    let forwarders: Vec<Number> =
+        request.values(Header::Diversion).filter_map(|v| read(v).map(|(_, n)| n)).collect();
+    let mut values = request.values(Header::PAssertedIdentity).filter_map(read);
+    let (user, number) = values.find(|(_, number)| !forwarders.contains(number))?;
+    Some((user, Some(number)))
+}
+
+/// RFC 3325 §9.3: the asserted identity is not to be used towards people.
+fn wants_privacy(request: &Message) -> bool {
+    let mut values = request.lines(Header::Privacy).flat_map(|line| line.split([';', ',']));
+    values.any(|value| value.trim().eq_ignore_ascii_case("id"))
 }
 
 /// The called number, from the request URI.
 pub fn called(request: &Message, format: &NumberFormat) -> Called {
     let raw = uri_user(request.uri()).unwrap_or_default();
-    Called { number: Number::parse(&raw, format), raw: raw.into() }
+    Called { number: number_of(request.uri(), format), raw: raw.into() }
 }
 
-/// The user of a name-addr or addr-spec as written and as a number, if it is one.
-fn number_of(value: &str, format: &NumberFormat) -> Option<(String, Number)> {
-    let user = uri_user(crate::sip::NameAddr::parse(value).ok()?.uri)?;
-    let number = Number::parse(&user, format)?;
-    Some((user, number))
+/// The number that a URI names. A local one is meant within its `phone-context` (RFC 3966 §5.1.5).
+fn number_of(uri: &str, format: &NumberFormat) -> Option<Number> {
+    let whole = subscriber(uri)?;
+    let (user, params) = whole.split_once(';').unwrap_or((&whole, ""));
+    let mut params = params.split(';').filter_map(|param| param.split_once('='));
+    let context = params.find(|(name, _)| name.eq_ignore_ascii_case("phone-context"));
+    let within = context.filter(|(_, value)| value.starts_with('+') && !user.starts_with('+'));
+    let global = within.and_then(|(_, value)| Number::parse(&format!("{value}{user}"), format));
+    global.or_else(|| Number::parse(user, format))
 }
 
 /// The part of a URI that names who: the user of `sip:`, the number of `tel:`, without parameters.
 pub fn uri_user(uri: &str) -> Option<String> {
-    if let Some(rest) = uri.strip_prefix("tel:").or_else(|| uri.strip_prefix("TEL:")) {
-        return Some(rest.split(';').next().unwrap_or(rest).to_owned());
+    subscriber(uri).map(|whole| whole.split(';').next().unwrap_or_default().to_owned())
+}
+
+/// The same with its parameters: `sip:030…;phone-context=+49@host` carries them in its user part.
+fn subscriber(uri: &str) -> Option<String> {
+    match uri.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel") => Some(rest.to_owned()),
+        _ => Uri::parse(uri).ok().map(|parsed| parsed.user_decoded().into_owned()),
     }
-    let parsed = Uri::parse(uri).ok()?;
-    let user = parsed.user_decoded();
-    // `sip:+4930…;phone-context=…@host;user=phone` carries parameters inside the user part.
-    Some(user.split(';').next().unwrap_or_default().to_owned())
 }
 
 fn is_withheld(user: &str) -> bool {
     let plain = user.to_ascii_lowercase();
     ["anonymous", "restricted", "unavailable", "unknown", "withheld", "private", ""]
         .contains(&plain.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn heard(trusted: bool, from: &str, more: &str) -> (String, Option<String>) {
+        let text = format!(
+            "INVITE sip:100@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\
+             Max-Forwards: 70\r\nFrom: {from};tag=1\r\nTo: <sip:100@example.com>\r\n\
+             Call-ID: a\r\nCSeq: 1 INVITE\r\n{more}Content-Length: 0\r\n\r\n"
+        );
+        let request = Message::parse(Bytes::from(text)).expect("an INVITE");
+        let caller = caller(&request, trusted, &NumberFormat::of("DE"));
+        (caller.raw.to_string(), caller.number.map(|n| n.to_string()))
+    }
+
+    fn number(trusted: bool, from: &str, more: &str) -> Option<String> {
+        heard(trusted, from, more).1
+    }
+
+    const ANNA: &str = "<sip:03023125001@pbx>";
+    const BORIS: &str = "P-Asserted-Identity: <sip:+493023125002@pbx>\r\n";
+
+    fn is(digits: &str) -> Option<String> {
+        Some(format!("+4930231250{digits}"))
+    }
+
+    #[test]
+    fn a1_an_asserted_identity_counts_on_a_trusted_trunk_only() {
+        assert_eq!(number(true, ANNA, BORIS), is("02"));
+        assert_eq!(number(false, ANNA, BORIS), is("01"));
+        assert_eq!(number(true, "<sip:anonymous@anonymous.invalid>", BORIS), is("02"));
+        assert_eq!(number(false, "<sip:anonymous@anonymous.invalid>", BORIS), None);
+        let two = "P-Asserted-Identity: <sip:anna@pbx>, <tel:+493023125002>\r\n";
+        assert_eq!(number(true, ANNA, two), is("02"), "the one that is a number");
+    }
+
+    #[test]
+    fn a1_who_asks_for_privacy_is_withheld() {
+        let private = format!("{BORIS}Privacy: user;id\r\n");
+        let (raw, number) =
+            heard(true, "\"Anonymous\" <sip:anonymous@anonymous.invalid>", &private);
+        assert_eq!((raw.as_str(), number), ("", None));
+    }
+
+    #[test]
+    fn a1_a_forwarded_call_is_its_original_callers() {
+        let plain = "Diversion: <sip:+493023125009@pbx>;reason=unconditional\r\n";
+        assert_eq!(number(true, ANNA, plain), is("01"));
+        assert_eq!(number(true, ANNA, &format!("{BORIS}{plain}")), is("02"));
+        // The carrier asserts who pays for the second leg.
+        let own = "P-Asserted-Identity: <tel:+493023125009>\r\n";
+        assert_eq!(number(true, ANNA, &format!("{own}{plain}")), is("01"));
+        let history = "History-Info: <sip:+493023125009@pbx>;index=1\r\n";
+        assert_eq!(number(true, ANNA, history), is("01"));
+    }
+
+    #[test]
+    fn a1_a_local_number_is_meant_within_its_context() {
+        for uri in [
+            "<tel:+49-30-231250-01>",
+            "<TEL:+493023125001;ext=12>",
+            "<tel:23125001;phone-context=+4930>",
+            "<sip:23125001;phone-context=+4930@pbx;user=phone>",
+            "<tel:3023125001;phone-context=+49>",
+            "<tel:03023125001;phone-context=pbx.example>",
+            "<sip:%2B493023125001@pbx>",
+        ] {
+            assert_eq!(number(false, uri, ""), is("01"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a1_what_is_no_number_is_nobody_and_no_error() {
+        for from in ["<sip:anna@pbx>", "<sip:Anonymous@pbx>", "<sip:pbx>", "<tel:7042>", "<x>"] {
+            assert_eq!(number(true, from, ""), None, "{from}");
+        }
+        assert_eq!(heard(true, "<sip:unknown@pbx>", "").0, "", "withheld");
+        assert_eq!(heard(true, "<sip:anna@pbx>", "").0, "anna", "shown as it came");
+    }
 }

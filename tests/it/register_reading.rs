@@ -1,7 +1,8 @@
 //! What people and programs read out of the register.
 
 use jiff::tz::TimeZone;
-use telefonist::domain::CallKey;
+use telefonist::domain::{AgentId, CallKey, DirectoryRecord};
+use telefonist::policy::{Facts, Grounds, IndexState, Presence};
 use telefonist::store::journal::{Source, Writer};
 use telefonist::store::register::{
     CallFilter, CallStory, Register, callbacks_table, calls_table, story_text,
@@ -280,4 +281,35 @@ fn looking_needs_no_write_and_says_when_there_is_nothing() {
     writer.append(&whole_call(key(2), 100));
     state.projector().catch_up().expect("while somebody looks");
     assert_eq!(register.count().expect("counted"), 2);
+}
+
+#[test]
+fn the_grounds_of_a_decision_and_the_directory_that_it_saw_are_kept() {
+    let state = State::new();
+    let (_journal, mut writer) = state.run(&[]);
+    let facts = Facts {
+        at: start(),
+        trunk: None,
+        from_raw: "1".into(),
+        from: None,
+        to_raw: "100".into(),
+        to: None,
+        client: None,
+        others: vec![],
+        index: IndexState::Fresh,
+    };
+    let presence = vec![(AgentId(3), Presence::Free)];
+    let grounds = Grounds { facts, presence, directory: "d1".into() };
+    let mut decided = routed(key(1), 10);
+    if let What::Routed { grounds: kept, .. } = &mut decided.what {
+        *kept = Some(Box::new(grounds.clone()));
+    }
+    let directory = DirectoryRecord { groups_max: 7, ..DirectoryRecord::default() };
+    let taken = What::DirectoryTaken { hash: "d1".into(), directory: Box::new(directory.clone()) };
+    writer.append(&[event(1, taken.clone()), arrived(key(1), 2), decided, event(20, taken)]);
+    let register = state.project();
+    let story = register.show(key(1)).expect("read").expect("known");
+    assert_eq!(story.grounds, Some(grounds));
+    assert_eq!(register.directory("d1").expect("read"), Some(directory));
+    assert_eq!(register.directory("d2").expect("read"), None);
 }

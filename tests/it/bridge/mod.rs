@@ -4,6 +4,8 @@ mod actors;
 mod checks;
 mod early;
 mod edges;
+#[cfg(feature = "shell")]
+mod kills;
 mod manners;
 mod relays;
 mod sim;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::acd::{AgentState, AgentView, Flags};
 use crate::domain::{AgentId, Flow, Trunk, TrunkId};
 use crate::sip::{Header, Message};
 
@@ -62,6 +63,10 @@ impl Calls {
         if bindings.is_empty() {
             let why = "the colleague has no phone registered";
             return self.end(env, call, Party::Server, Outcome::Failed, Some(480), why);
+        }
+        if is_on_a_call(&env.board.presence(colleague)) {
+            let why = "the colleague is on a call";
+            return self.end(env, call, Party::Server, Outcome::Refused, Some(486), why);
         }
         env.desk.occupy(colleague);
         let from = own_address(env, agent, &domain);
@@ -201,6 +206,12 @@ fn early_reply(incoming: &mut Incoming, early: usize, response: &Message) -> Byt
         }
         None => reply.finish(),
     }
+}
+
+/// One voice call for each person (I2): a second one hears "busy".
+fn is_on_a_call(view: &AgentView) -> bool {
+    let free = matches!(view.state, AgentState::Free | AgentState::Wrap);
+    !free || view.flags.contains(Flags::BUSY_ELSEWHERE)
 }
 
 /// The binding from whose flow one of our people called.

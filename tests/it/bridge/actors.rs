@@ -223,7 +223,9 @@ impl Phone {
         }
         if let Some(ms) = later {
             wishes.push(Wish::After(Duration::from_millis(ms), call_id));
-        } else if let Some(expires) = invite.number(Header::Expires) {
+        } else {
+            // Networks do not let anything ring for longer.
+            let expires = invite.number(Header::Expires).unwrap_or(180);
             wishes.push(Wish::After(Duration::from_secs(u64::from(expires)), call_id));
         }
         wishes
@@ -324,9 +326,13 @@ pub struct Caller {
     answers: BTreeMap<(String, String), Bytes>,
     acknowledges: bool,
     holds: bool,
+    first: u32,
     cseq: u32,
     talk: Duration,
 }
+
+/// Answers a challenge for a user, a method and a URI.
+pub type Answer<'a> = &'a dyn Fn(&str, &Method, &str) -> Option<String>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerStage {
@@ -359,9 +365,44 @@ impl Caller {
             answers: BTreeMap::new(),
             acknowledges: !(faults && rng.chance(4)),
             holds: rng.chance(30),
+            first: 1,
             cseq: 1,
             talk: Duration::from_millis(1_000 + rng.below(60_000)),
         }
+    }
+
+    /// One of our people dials `number`.
+    pub fn person(at: SocketAddr, user: &str, number: &str, count: u32, rng: &mut Rng) -> Self {
+        let mut caller = Self::new(at, user, count, rng, false);
+        let text = String::from_utf8_lossy(caller.invite.raw()).into_owned();
+        let text = text.replace(&format!("{user}@pbx"), &format!("{user}@{DOMAIN}"));
+        let text = text.replace(&format!("sip:100@{DOMAIN}"), &format!("sip:{number}@{DOMAIN}"));
+        caller.invite = Message::parse(text.into()).expect("a person's INVITE can be read");
+        caller
+    }
+
+    /// The same INVITE again, with the answer to a challenge.
+    pub fn proves(&mut self, challenge: &Message, answer: Answer<'_>) -> Wishes {
+        let mut wishes = vec![
+            Wish::Stop(format!("rq-{}", branch_of(&self.invite))),
+            Wish::Send(self.simple(&Method::Ack, Some(challenge))),
+        ];
+        let line = challenge.header(Header::ProxyAuthenticate).unwrap_or_default();
+        let Some(line) =
+            answer(line, &Method::Invite, self.invite.uri()).filter(|_| self.first == 1)
+        else {
+            self.stage = CallerStage::Over;
+            return wishes;
+        };
+        (self.first, self.cseq) = (2, 2);
+        let text = String::from_utf8_lossy(self.invite.raw()).into_owned();
+        let text = text.replace("CSeq: 1 INVITE", "CSeq: 2 INVITE").replace("bK", "bKa");
+        let proof = format!("Proxy-Authorization: {line}\r\nMax-Forwards");
+        let text = text.replacen("Max-Forwards", &proof, 1);
+        self.invite = Message::parse(text.into()).expect("the second INVITE can be read");
+        let name = format!("rq-{}", branch_of(&self.invite));
+        wishes.push(Wish::Insist(name, self.invite.raw().clone()));
+        wishes
     }
 
     pub fn begin(&mut self, patience: Duration) -> Wishes {
@@ -403,7 +444,7 @@ impl Caller {
             .copy(&self.invite, Header::From)
             .copy(to, Header::To)
             .copy(&self.invite, Header::CallId)
-            .header(Header::CSeq, format_args!("1 {method}"))
+            .header(Header::CSeq, format_args!("{} {method}", self.first))
             .finish()
     }
 
@@ -461,7 +502,7 @@ impl Caller {
             }
             return wishes;
         }
-        let first = cseq == 1;
+        let first = cseq == self.first;
         match status {
             100..=199 => {
                 let wanted = first && self.wants_cancel;

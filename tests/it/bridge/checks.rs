@@ -140,15 +140,22 @@ impl Sim {
             self.fail(&format!("{what:?} after the end"));
         }
         match what {
-            What::CallArrived { .. } => told.arrived += 1,
+            What::CallArrived { caller, .. } => {
+                told.arrived += 1;
+                self.dialling.extend(caller.clone().map(|person| (key, person)));
+            }
             What::CallEnded { outcome, .. } => {
                 if *outcome == Outcome::CutByRestart {
                     told.offers.clear();
                 }
                 told.ended += 1;
+                self.dialling.remove(&key);
                 self.engaged.retain(|_, call| *call != key);
             }
             What::Offered { offer, agent, .. } => {
+                if self.dialling.iter().any(|(call, who)| who == agent && *call != key) {
+                    self.fail(&format!("I2: {agent} is offered {key} and has dialled"));
+                }
                 if let Some(other) = self.engaged.insert(agent.clone(), key) {
                     self.fail(&format!("I2: {agent} is offered {key} during {other}"));
                 }
@@ -168,7 +175,7 @@ impl Sim {
             }
             What::Answered { agent, .. } => {
                 told.answered += 1;
-                if told.answered > 1 || told.taken_by != *agent {
+                if told.answered > 1 || (agent.is_some() && told.taken_by != *agent) {
                     self.fail("I1: answered twice, or by somebody who was not offered it");
                 }
             }

@@ -283,3 +283,19 @@ fn a_journal_of_the_first_days_can_be_read() {
     let event: Event = serde_json::from_str(line).expect("an event");
     assert!(matches!(event.what, What::Routed { grounds: None, .. }));
 }
+
+#[test]
+fn a_colleague_who_is_on_a_call_is_busy_for_another_colleague() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", IDA);
+    let (offered, _) = talking(&mut w, "03023125001", "a1", OLE);
+    let busy = w.dial(IDA, "ida", "ole", OFFER);
+    assert_eq!(busy.status(), 486);
+    w.nothing(OLE);
+    w.phone_sends(OLE, &offered, Method::Bye, "");
+    w.response(OLE, 200);
+    // Resting is not being on a call.
+    w.start_dial(IDA, "ida", "ole", OFFER);
+    w.request(OLE, Method::Invite);
+}

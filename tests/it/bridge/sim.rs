@@ -14,7 +14,7 @@ pub(super) use jiff::Timestamp;
 pub(super) use telefonist::acd::{AgentState, Board, BoardLimits, Wake};
 pub(super) use telefonist::domain::*;
 pub(super) use telefonist::meters::{MeterLimits, Meters};
-pub(super) use telefonist::policy::{IndexState, Names, Policy, Sources, calendars};
+pub(super) use telefonist::policy::{IndexState, Names, Policy, Sources};
 pub(super) use telefonist::registrar::Location;
 pub(super) use telefonist::sip::digest::{Asked, Challenge, Login};
 pub(super) use telefonist::sip::{Builder, Header, Message, Method};
@@ -123,6 +123,7 @@ pub struct Sim {
     pub(super) clients: BTreeMap<String, Arc<Client>>,
     pub(super) told: BTreeMap<CallKey, Told>,
     pub(super) engaged: BTreeMap<PersonId, CallKey>,
+    pub(super) dialling: BTreeMap<CallKey, PersonId>,
     pub(super) beside: BTreeMap<QueueId, Moment>,
     #[cfg(feature = "shell")]
     pub(super) state: telefonist::store::journal::State,
@@ -133,26 +134,12 @@ pub(super) fn directory(
     previous: Option<&Directory>,
     absent: Option<(&str, Timestamp)>,
 ) -> Arc<Directory> {
-    use world::{department, person};
-    let absences = absent.map(|(who, at)| {
-        let day = jiff::tz::TimeZone::UTC.to_datetime(at).date();
-        let (person, kind, by) = (who.into(), AbsenceKind::Leave, "sim".into());
-        Absence { id: 1, person, kind, from: day, to: day, deputy: None, by }
-    });
-    let rows = DirectoryRows {
-        people: vec![
-            person("mia", &["manager", "key_account_manager"], "wholesale"),
-            person("kai", &["key_account_manager"], "wholesale"),
-            person("hans", &["head"], "wholesale"),
-            person("ole", &["operator"], "support"),
-            person("ida", &["operator"], "support"),
-        ],
-        departments: vec![department("wholesale", "hans"), department("support", "hans")],
-        absences: absences.into_iter().collect(),
-        calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
-    };
-    let limits = DirectoryLimits { agents_max: 64, groups_max: 32 };
-    Arc::new(Directory::build(previous, rows, limits).expect("a directory"))
+    let mut rows = world::rows();
+    rows.absences.extend(absent.map(|(who, at)| {
+        let day = jiff::tz::TimeZone::UTC.to_datetime(at).date().to_string();
+        world::absence(who, &day, &day, None)
+    }));
+    Arc::new(Directory::build(previous, rows, world::LIMITS).expect("a directory"))
 }
 
 /// Three policies that take turns.
@@ -248,11 +235,13 @@ impl Sim {
             clients: BTreeMap::new(),
             told: BTreeMap::new(),
             engaged: BTreeMap::new(),
+            dialling: BTreeMap::new(),
             beside: BTreeMap::new(),
             #[cfg(feature = "shell")]
             state: telefonist::store::journal::State::default(),
             log: Vec::new(),
         };
+        sim.phones.insert(addr(TRUNK), Phone::new("", addr(TRUNK)));
         let (number, client) = world::a_key_client("+493023125001");
         sim.clients.insert(number, client);
         sim.build();
@@ -299,8 +288,9 @@ impl Sim {
         self.until(self.now + Duration::from_secs(180));
         let callers: Vec<String> = self.callers.keys().cloned().collect();
         for id in callers {
-            let wishes = self.callers.get_mut(&id).map(Caller::gives_up).unwrap_or_default();
-            self.grant(addr(TRUNK), wishes);
+            let Some(caller) = self.callers.get_mut(&id) else { continue };
+            let (at, wishes) = (caller.at, caller.gives_up());
+            self.grant(at, wishes);
         }
         self.until(self.now + Duration::from_secs(600));
         self.calm();
@@ -436,10 +426,13 @@ impl Sim {
         if message.cseq().is_none_or(|(_, method)| *method != Method::Register) {
             self.log.push(format!("{:?} {at} < {}", self.now, first_line(&message)));
         }
-        if at == addr(TRUNK) {
-            let Some(caller) = self.callers.get_mut(message.call_id()) else { return };
+        if let Some(caller) = self.callers.get_mut(message.call_id()) {
             let wishes = match message.is_request() {
                 true => caller.hears_request(&message),
+                false if message.status() == 407 => {
+                    let user = self.phones.get(&at).map_or("", |p| p.user);
+                    caller.proves(&message, &|line, method, uri| answer(line, user, method, uri))
+                }
                 false => caller.hears_answer(&message),
             };
             return self.grant(at, wishes);
@@ -452,7 +445,7 @@ impl Sim {
         }
         let wishes = phone.hears(&message, &mut self.rng, self.faults);
         let anew = phone.since.is_some_and(|at| self.now.since(at) < Duration::from_secs(33));
-        let two = phone.engaged() > 1 && !anew;
+        let two = phone.engaged() > 1 && !anew && !phone.user.is_empty();
         self.grant(at, wishes);
         if two && self.weather.loss == 0 && !self.weather.kills && message.to_tag().is_none() {
             self.fail("I2: a phone has two calls");
@@ -473,7 +466,7 @@ impl Sim {
                 Wish::Stop(name) => {
                     self.insisting.remove(&name);
                 }
-                Wish::After(span, name) if at == addr(TRUNK) => self.at(span, Due::Caller(name)),
+                Wish::After(span, name) if name.contains(' ') => self.at(span, Due::Caller(name)),
                 Wish::After(span, name) => self.at(span, Due::Phone(at, name)),
             }
         }
@@ -501,10 +494,31 @@ impl Sim {
             "lapse" => return caller.lapses(),
             _ => caller.gives_up(),
         };
-        self.grant(addr(TRUNK), wishes);
+        let at = caller.at;
+        self.grant(at, wishes);
+    }
+
+    /// One of our people calls a colleague, or somebody outside.
+    pub(super) fn dials(&mut self) {
+        let (user, at) = PHONES[self.rng.below(PHONES.len() as u64) as usize];
+        let at = addr(at);
+        if !self.phones.get(&at).is_some_and(|p| p.alive && p.engaged() == 0) {
+            return;
+        }
+        let numbers = ["ole", "ida", "mia", "kai", "03023125999", "*13", "*14", "*11", "nobody"];
+        let number = numbers[self.rng.below(numbers.len() as u64) as usize];
+        let count = self.callers.len() as u32;
+        let mut caller = Caller::person(at, user, number, count, &mut self.rng);
+        let patience = Duration::from_millis(self.rng.below(30_000));
+        let wishes = caller.begin(patience);
+        self.callers.insert(caller.call_id.clone(), caller);
+        self.grant(at, wishes);
     }
 
     fn new_caller(&mut self) {
+        if self.rng.chance(20) {
+            self.dials();
+        }
         let number = match self.rng.below(3) {
             0 => "03023125001",
             1 => "03023125002",
@@ -523,8 +537,12 @@ impl Sim {
 
     /// Phones register again; at once and without loss, this is not about the registrar.
     fn refresh(&mut self) {
-        let alive: Vec<(&'static str, SocketAddr)> =
-            self.phones.values().filter(|p| p.alive).map(|p| (p.user, p.at)).collect();
+        let alive: Vec<(&'static str, SocketAddr)> = self
+            .phones
+            .values()
+            .filter(|p| p.alive && !p.user.is_empty())
+            .map(|p| (p.user, p.at))
+            .collect();
         for (user, at) in alive {
             self.register(user, at);
         }
@@ -579,13 +597,13 @@ impl Sim {
             }
         }
         others.into_iter().for_each(|due| self.post(due));
-        let uri = format!("sip:{DOMAIN}");
-        let asked =
-            Asked { method: &Method::Register, uri: &uri, body: b"", cnonce: "abc", count: 1 };
-        let line = challenge?;
-        let challenge = Challenge::parse(&line)?;
-        Some(challenge.answer(&Login { user, password: "secret" }, &asked))
+        answer(&challenge?, user, &Method::Register, &format!("sip:{DOMAIN}"))
     }
+}
+
+fn answer(challenge: &str, user: &str, method: &Method, uri: &str) -> Option<String> {
+    let asked = Asked { method, uri, body: b"", cnonce: "abc", count: 1 };
+    Some(Challenge::parse(challenge)?.answer(&Login { user, password: "secret" }, &asked))
 }
 
 fn first_line(message: &Message) -> String {

@@ -201,23 +201,41 @@ fn settings_with(trunks: Vec<Arc<Trunk>>) -> Settings {
     }
 }
 
+pub const LIMITS: DirectoryLimits = DirectoryLimits { agents_max: 64, groups_max: 32 };
+
+/// The people of every scene.
+pub fn rows() -> DirectoryRows {
+    DirectoryRows {
+        people: vec![
+            person("mia", &["manager", "key_account_manager"], "wholesale"),
+            person("kai", &["key_account_manager"], "wholesale"),
+            person("hans", &["head"], "wholesale"),
+            person("ole", &["operator"], "support"),
+            person("ida", &["operator"], "support"),
+        ],
+        departments: vec![department("wholesale", "hans"), department("support", "hans")],
+        absences: vec![],
+        calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
+    }
+}
+
+/// A leave, both days included.
+pub fn absence(who: &str, from: &str, to: &str, deputy: Option<&str>) -> Absence {
+    Absence {
+        id: 1,
+        person: who.into(),
+        kind: AbsenceKind::Leave,
+        from: from.parse().expect("a day"),
+        to: to.parse().expect("a day"),
+        deputy: deputy.map(Into::into),
+        by: "test".into(),
+    }
+}
+
 impl World {
     /// `policy` is the text of policy.toml.
     pub fn new(policy: &str) -> Self {
-        let rows = DirectoryRows {
-            people: vec![
-                person("mia", &["manager", "key_account_manager"], "wholesale"),
-                person("kai", &["key_account_manager"], "wholesale"),
-                person("hans", &["head"], "wholesale"),
-                person("ole", &["operator"], "support"),
-                person("ida", &["operator"], "support"),
-            ],
-            departments: vec![department("wholesale", "hans"), department("support", "hans")],
-            absences: vec![],
-            calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
-        };
-        let limits = DirectoryLimits { agents_max: 64, groups_max: 32 };
-        let directory = Arc::new(Directory::build(None, rows, limits).expect("a directory"));
+        let directory = Arc::new(Directory::build(None, rows(), LIMITS).expect("a directory"));
         let settings = Arc::new(settings());
         let sources =
             Sources { policy: ("policy.toml", policy), calendars: ("calendars.toml", CALENDARS) };

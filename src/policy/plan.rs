@@ -51,10 +51,11 @@ pub struct Facts {
 }
 
 /// Clause C7: why a person cannot be offered a call now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "presence")]
 pub enum Presence {
     /// May be offered a call.
+    #[default]
     Free,
     /// The caller may wait.
     Busy {
@@ -70,6 +71,12 @@ pub enum Presence {
     Unknown,
 }
 
+impl Presence {
+    fn is_free(&self) -> bool {
+        *self == Self::Free
+    }
+}
+
 /// One person of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -80,7 +87,8 @@ pub struct Candidate {
     /// For whom this person stands in (clause C1). Left out of JSON if for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<PersonId>,
-    /// As it was when the decision was made.
+    /// As it was when the decision was made. Left out of JSON if free.
+    #[serde(default, skip_serializing_if = "Presence::is_free")]
     pub presence: Presence,
     /// The hours of this person's department are closed now (clause C2). Left out of JSON if open.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -218,10 +226,11 @@ mod tests {
             presence: Presence::Free,
             closed: false,
         };
-        let odd = Candidate { stands_in_for: Some("boris".into()), closed: true, ..usual.clone() };
+        let presence = Presence::Busy { why: "on a call".into() };
+        let stands_in_for = Some("boris".into());
+        let odd = Candidate { stands_in_for, presence, closed: true, ..usual.clone() };
         let json = |candidate| serde_json::to_string(candidate).expect("plain data");
-        let short = r#"{"person":"anna","agent":1,"presence":{"presence":"free"}}"#;
-        assert_eq!(json(&usual), short);
+        assert_eq!(json(&usual), r#"{"person":"anna","agent":1}"#);
         for candidate in [&usual, &odd] {
             assert_eq!(
                 serde_json::from_str::<Candidate>(&json(candidate)).ok().as_ref(),

@@ -1,8 +1,11 @@
 //! `telefonist demo`.
 
+use std::path::Path;
+
 use super::args::DemoArgs;
 use super::context::Context;
 use super::output::{Failure, Printed};
+use crate::config::read;
 use crate::demo::{DemoOptions, run};
 use crate::telemetry;
 
@@ -15,8 +18,12 @@ pub(super) fn demo(context: &Context, args: DemoArgs) -> Result<Printed, Failure
         seed: args.seed,
         data: args.data,
         speed: args.speed,
-        policy: args.policy.map(std::fs::read_to_string).transpose()?,
+        policy: args.policy.as_deref().map(policy).transpose()?,
     };
     let right = run(&options).map_err(|error| Failure::Start(error.to_string()))?;
     Ok(Printed { found: !right, ..Printed::said() })
+}
+
+fn policy(file: &Path) -> Result<String, Failure> {
+    read(file).map_err(|problem| Failure::Start(problem.to_string()))
 }

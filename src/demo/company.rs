@@ -69,6 +69,11 @@ impl Folder {
         Ok(Self { root, temporary: data.is_none() })
     }
 
+    /// The folder, if it goes in the end.
+    pub fn temporary(&self) -> Option<PathBuf> {
+        self.temporary.then(|| self.root.clone())
+    }
+
     /// Configuration of the act called `act`.
     pub fn config(&self, act: &str) -> PathBuf {
         self.root.join(act).join("config")

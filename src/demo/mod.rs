@@ -35,6 +35,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Runtime;
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval};
 
 use crate::server::StartError;
@@ -166,6 +168,7 @@ impl Demo {
     }
 
     fn run(mut self) -> Result<bool, DemoError> {
+        let leaving = self.runtime.spawn(leave_when_told(self.folder.temporary()));
         let (show, stage) = self.show()?;
         if self.options.json {
             let text = serde_json::to_string_pretty(&show);
@@ -176,6 +179,7 @@ impl Demo {
         if self.options.once {
             stage.server.stop();
         } else {
+            leaving.abort();
             self.serve(&stage)?;
         }
         Ok(show.ok)
@@ -275,6 +279,21 @@ impl Demo {
             story::say(text);
         }
     }
+}
+
+/// Ctrl-C or SIGTERM while the show plays: it ends at once, and its temporary folder goes with it.
+async fn leave_when_told(temporary: Option<PathBuf>) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let number = tokio::select! {
+        told = ctrl_c() => if told.is_ok() { 2 } else { return },
+        _ = terminate.recv() => 15,
+    };
+    if let Some(folder) = temporary {
+        // The system empties it one day.
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    // As a shell says that a signal ended a program.
+    std::process::exit(128 + number);
 }
 
 /// What the register has, once it has `total` calls of the trunk and all of them are over.

@@ -1,7 +1,8 @@
 //! `telefonist demo` as a whole: the server, its sockets, its files, against the paper.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use telefonist::demo::{DemoOptions, Show, show};
@@ -61,6 +62,23 @@ fn a_policy_with_two_rules_swapped_ends_with_exit_code_1() {
     let owing = owing.expect("the key debtor goes elsewhere");
     assert_eq!((&owing["clause"], &owing["expected"]["clause"]), (&"B3".into(), &"B2".into()));
     assert!(wrong.iter().all(|c| c["faults"].as_array().is_some_and(|f| !f.is_empty())));
+}
+
+#[test]
+fn a_show_that_is_broken_off_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_telefonist"));
+        program.arg("demo").env("TMPDIR", folder.path()).stdout(Stdio::piped());
+        let mut child = program.spawn().expect("it runs");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let scene = lines.map_while(Result::ok).find(|line| line.starts_with("── "));
+        assert!(scene.is_some(), "a scene begins");
+        let done = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(done.expect("kill is there").success());
+        assert_eq!(child.wait().expect("it ends").code(), Some(code));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);
+    }
 }
 
 /// The policy with the rules of these two names in each other's place.

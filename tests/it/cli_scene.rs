@@ -131,7 +131,17 @@ impl Scene {
 
     /// One that is about to.
     pub fn serve_quietly(&self) -> Running {
-        let mut program = self.program(&["serve"]);
+        Running::begin(self.program(&["serve"]))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.sip))
+    }
+}
+
+impl Running {
+    /// Runs `program` and reads its log.
+    pub fn begin(mut program: Command) -> Self {
         let mut child = program.stderr(Stdio::piped()).spawn().expect("the program runs");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (say, log) = channel();
@@ -141,15 +151,9 @@ impl Scene {
                 let _ = say.send(line);
             }
         });
-        Running { child, log }
+        Self { child, log }
     }
 
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.sip))
-    }
-}
-
-impl Running {
     /// Waits for a log line with this text.
     pub fn says(&self, text: &str) -> String {
         let mut before = Vec::new();

@@ -4,6 +4,8 @@ mod bridge;
 #[cfg(feature = "shell")]
 mod cli_check;
 #[cfg(feature = "shell")]
+mod cli_disk;
+#[cfg(feature = "shell")]
 mod cli_files;
 #[cfg(feature = "shell")]
 mod cli_net;

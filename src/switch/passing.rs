@@ -294,6 +294,15 @@ impl Switch {
             }
             None => return,
         };
+        let person = self.core.directory.person(agent).cloned();
+        let sender = person.and_then(|p| p.sip_user.clone()).unwrap_or_default();
+        // Whose password it is, and who it says it is from, are one: the receiver sees the latter.
+        if request.from().and_then(|from| crate::call::uri_user(from.uri)).as_deref()
+            != Some(&*sender)
+        {
+            let reply = Builder::reply_with(&request, 403, "From Is Not Yours", Some(tag));
+            return self.answer(now, tx, reply);
+        }
         let user = crate::call::uri_user(&passage.uri).unwrap_or_default();
         let addressed = self.core.directory.agent_addressed(&user);
         let addressed =
@@ -305,8 +314,6 @@ impl Switch {
         if bindings.is_empty() {
             return self.answer(now, tx, Builder::reply(&request, status, Some(tag)));
         }
-        let person = self.core.directory.person(agent).cloned();
-        let sender = person.and_then(|p| p.sip_user.clone()).unwrap_or_default();
         let own = self.core.shared.location.bindings(&sender);
         let from = own.iter().find(|b| b.flow == flow).map(|b| phone(&sender, &b.key));
         let targets = bindings.iter().map(|b| Target {

@@ -5,7 +5,7 @@ use telefonist::domain::ShardId;
 use telefonist::sip::{Builder, Header, Method};
 
 use super::world::{ANSWER, DOMAIN, OFFER, TRUNK, World};
-use super::{OLE, secs, world};
+use super::{IDA, OLE, secs, world};
 
 const STRANGER: &str = "198.51.100.66:5060";
 const VICTIM: &str = "203.0.113.9:5060";
@@ -185,4 +185,27 @@ fn whoever_forges_a_phones_address_does_not_silence_the_phone() {
         w.response(OLE, 401);
     }
     w.register("ole", OLE);
+}
+
+#[test]
+fn nobody_writes_in_a_colleagues_name() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", IDA);
+    w.start_message(OLE, "ole", "ida", "mine");
+    let text = w.request(IDA, Method::Message);
+    w.reply(IDA, &text, 200, "");
+    w.response(OLE, 200);
+    // The password is ole's, the name is kai's.
+    let uri = format!("sip:ida@{DOMAIN}");
+    let kai = format!("sip:kai@{DOMAIN}");
+    let request = ask(&mut w, "MESSAGE", &uri, &kai, "");
+    w.send(OLE, request);
+    let challenge = w.response(OLE, 407);
+    let challenge = challenge.header(Header::ProxyAuthenticate).expect("one").to_owned();
+    let line = World::answer_to(&challenge, Method::Message, "ole", "secret");
+    let request = ask(&mut w, "MESSAGE", &uri, &kai, &format!("Proxy-Authorization: {line}\r\n"));
+    w.send(OLE, request);
+    w.response(OLE, 403);
+    w.nothing(IDA);
 }

@@ -221,6 +221,26 @@ fn an_offer_that_comes_late_is_answered_in_the_ack() {
 }
 
 #[test]
+fn a_phone_is_called_by_exactly_the_contact_that_it_registered() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let id = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let instance = format!(";+sip.instance=\"<{id}>\";reg-id=1");
+    let phone = phone(&scene, "201", "answer").key("gruu", &format!(";gr={id};ob"));
+    let phones = registered(&mut scene, vec![phone.key("instance", &instance)]);
+    caller(&scene, "call").run(&scene).done();
+    let messages = phones[0].messages();
+    let contact = messages.lines().find_map(|l| l.strip_prefix("Contact: <sip:201@"));
+    let contact = contact.and_then(|c| c.split_once('>')).expect("it registers").0;
+    assert!(contact.contains(&format!(";gr={id};ob")), "{contact}");
+    assert!(messages.contains(&format!("INVITE sip:201@{contact} SIP/2.0")), "{messages}");
+    let told = messages.matches(&format!(";gr={id};ob>;+sip.instance=\"<{id}>\"")).count();
+    assert!(told >= 3, "the 200 to its REGISTER says so too: {messages}");
+}
+
+#[test]
 fn twenty_calls_at_once_are_served_in_order_by_five_operators() {
     if !installed(&["sipp"]) {
         return;

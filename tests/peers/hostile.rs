@@ -53,7 +53,7 @@ fn a_register_for_somebody_elses_address_hears_403() {
         return;
     }
     let mut scene = Scene::start();
-    let wrong = peer(&scene, "register_403", PHONES);
+    let wrong = peer(&scene, "register_403", PHONES).key("gruu", "").key("instance", "");
     // 202's own password is right, the address of record is 201's.
     wrong.with(&["-s", "201", "-au", "202", "-ap", "pw-202"]).run(&scene).done();
     scene.until_bound(0);

@@ -70,6 +70,12 @@ impl Linphone {
         self.program.wait_for(text, PATIENCE);
     }
 
+    /// Request lines of `method` that it got.
+    pub fn asked(&self, method: &str) -> Vec<String> {
+        let begin = format!("{method} sip:");
+        self.log().lines().filter(|l| l.starts_with(&begin)).map(str::to_owned).collect()
+    }
+
     /// Its own log: every message.
     pub fn log(&self) -> String {
         text_of(&self.folder.join("log"))

@@ -1,11 +1,11 @@
 //! linphonec as an operator's phone.
 
-use telefonist::switch::{Outcome, Party};
+use telefonist::switch::{Direction, Outcome, Party};
 
 use crate::linphone::Linphone;
 use crate::program::installed;
 use crate::scene::Scene;
-use crate::softphone::Softphone;
+use crate::softphone::{Over, Softphone};
 
 fn caller_and_linphone(transport: &str) -> (Scene, Softphone, Linphone) {
     let mut scene = Scene::start();
@@ -32,6 +32,10 @@ fn caller_and_linphone_hear_each_other_until_the_caller_hangs_up() {
     let story = scene.story();
     assert_eq!(story.call.outcome, Some(Outcome::Answered));
     assert_eq!(story.call.ended_by, Some(Party::Caller));
+    let log = operator.log();
+    let contact = log.lines().find_map(|l| l.strip_prefix("Contact: <")).expect("it registers");
+    let uri = contact.split_once('>').expect("a contact").0;
+    assert_eq!(operator.asked("INVITE")[0], format!("INVITE {uri} SIP/2.0"));
 }
 
 #[test]
@@ -47,4 +51,34 @@ fn caller_and_linphone_hear_each_other_over_tcp_until_linphone_hangs_up() {
     caller.heard(440);
     operator.heard(1_000);
     assert_eq!(scene.story().call.ended_by, Some(Party::Callee));
+}
+
+#[test]
+fn linphone_calls_a_colleague_and_puts_them_on_hold_and_back() {
+    if !installed(&["baresip", "linphonec", "sox"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let mut one = Linphone::of_person(&scene, "201", "udp", 500);
+    let mut two = Softphone::of_person(&scene, "202", Over::Udp, 900);
+    scene.until_bound(2);
+    one.say("call sip:202@tele.test");
+    two.wait_for("CALL_ESTABLISHED");
+    two.listen();
+    one.say("pause");
+    one.wait_for("paused");
+    one.say("resume 1");
+    one.wait_for("Media streams established");
+    one.listen();
+    one.say("terminate");
+    two.wait_for("CALL_CLOSED");
+    two.heard(500);
+    let story = scene.story();
+    assert_eq!(story.call.direction, Some(Direction::Internal));
+    assert_eq!(
+        (story.call.outcome, story.call.ended_by),
+        (Some(Outcome::Answered), Some(Party::Caller))
+    );
+    let log = one.log();
+    assert!(log.contains("a=sendonly") || log.contains("a=inactive"), "it held");
 }

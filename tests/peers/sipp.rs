@@ -122,7 +122,8 @@ pub fn acme<'a>(scene: &Scene, scenario: &'a str) -> Start<'a> {
 
 /// A phone that registers as `user` and does with calls what `answering` says.
 pub fn phone<'a>(scene: &Scene, user: &str, answering: &'a str) -> Start<'a> {
-    let mut start = Start::new(scene, format!("phone-{user}-{answering}"), "phone", PHONES);
+    let start = Start::new(scene, format!("phone-{user}-{answering}"), "phone", PHONES);
+    let mut start = start.key("gruu", "").key("instance", "");
     start.answering = Some(answering);
     start.with(&["-s", user, "-au", user, "-ap", &format!("pw-{user}"), "-aa"])
 }

@@ -25,10 +25,15 @@ pub struct Linphone {
 impl Linphone {
     /// One of our people's phones: registers, and answers by itself.
     pub fn of_person(scene: &Scene, user: &str, transport: &str, hertz: u32) -> Self {
-        Self::start(scene, user, transport, hertz)
+        Self::start(scene, user, transport, hertz, &["-a"])
     }
 
-    fn start(scene: &Scene, user: &str, transport: &str, hertz: u32) -> Self {
+    /// The same, but rings until it is told what to do.
+    pub fn that_rings(scene: &Scene, user: &str) -> Self {
+        Self::start(scene, user, "udp", 440, &[])
+    }
+
+    fn start(scene: &Scene, user: &str, transport: &str, hertz: u32, options: &[&str]) -> Self {
         let folder = scene.path().join(format!("linphone-{user}"));
         std::fs::create_dir_all(folder.join(".local/share/linphone")).expect("the folder is ours");
         let (sip, rtp, server) = (free_port(), free_port(), scene.address);
@@ -48,7 +53,7 @@ impl Linphone {
         let file = folder.join("rc");
         std::fs::write(&file, text).expect("the folder is ours");
         let mut command = Command::new("linphonec");
-        command.env("HOME", &folder).current_dir(&folder).arg("-c").arg(&file).arg("-a");
+        command.env("HOME", &folder).current_dir(&folder).arg("-c").arg(&file).args(options);
         command.arg("-d").arg("6").arg("-l").arg(folder.join("log"));
         let (program, input) = Program::told(&format!("linphonec {user}"), &mut command);
         let mut phone = Self { program, input, folder };

@@ -1,10 +1,11 @@
 //! linphonec as an operator's phone.
 
-use telefonist::switch::{Direction, Outcome, Party};
+use telefonist::switch::{Direction, OfferResult, Outcome, Party};
 
 use crate::linphone::Linphone;
 use crate::program::installed;
-use crate::scene::Scene;
+use crate::scene::{Company, MANAGER, Scene};
+use crate::sipp::{acme, phone};
 use crate::softphone::{Over, Softphone};
 
 fn caller_and_linphone(transport: &str) -> (Scene, Softphone, Linphone) {
@@ -81,4 +82,23 @@ fn linphone_calls_a_colleague_and_puts_them_on_hold_and_back() {
     );
     let log = one.log();
     assert!(log.contains("a=sendonly") || log.contains("a=inactive"), "it held");
+}
+
+#[test]
+fn a_call_that_linphone_declines_rings_at_a_colleague() {
+    if !installed(&["sipp", "linphonec", "sox"]) {
+        return;
+    }
+    let mut scene = Scene::of(Company { ring: "20s", ..Company::default() });
+    let mut manager = Linphone::that_rings(&scene, MANAGER);
+    let operator = phone(&scene, "201", "answer").run(&scene);
+    scene.until_bound(2);
+    let calling = acme(&scene, "call").run(&scene);
+    manager.wait_for("Receiving new incoming call");
+    manager.say("terminate");
+    calling.done();
+    let story = scene.story();
+    assert_eq!(story.offers[0].result, Some(OfferResult::Refused), "{story:#?}");
+    assert_eq!(story.call.answered_by.as_ref().map(|p| p.as_str()), Some("op1"));
+    drop(operator);
 }

@@ -1,24 +1,42 @@
 //! What our people dial on their phones: outside numbers, colleagues, star codes. sipp dials, with
 //! digest as every phone; the trunk is a sipp too.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use telefonist::store::register::CallStory;
 use telefonist::switch::{Direction, Outcome, Party};
 
+use crate::pbx::Kamailio;
 use crate::program::installed;
 use crate::scene::{CARRIER, Company, Scene, free_port};
-use crate::sipp::{Sipp, caller, dialler, peer, phone, registered};
+use crate::sipp::{Sipp, Start, caller, dialler, peer, phone, registered};
+
+/// A scene whose calls out go over a carrier at `at`; `more` at the end of the file.
+fn with_trunk(at: SocketAddr, transport: &str, more: &str) -> Scene {
+    let ip = at.ip();
+    let more = format!(
+        "[[trunk]]\nname = \"carrier\"\nfrom = [\"{ip}\"]\nto = \"{transport}:{at}\"\n\
+         options_every = \"0s\"\n{more}"
+    );
+    let server = "outbound_trunk = \"carrier\"\noutside_line = \"0\"\n";
+    Scene::of(Company { server, more: &more, ..Company::default() })
+}
 
 /// A scene whose calls out go over a carrier that does what `scenario` says.
 fn with_carrier(scenario: &str) -> (Scene, Sipp) {
     let port = free_port();
-    let more = format!(
-        "[[trunk]]\nname = \"carrier\"\nfrom = [\"{CARRIER}\"]\nto = \"udp:{CARRIER}:{port}\"\n\
-         options_every = \"0s\"\n"
-    );
-    let server = "outbound_trunk = \"carrier\"\noutside_line = \"0\"\n";
-    let scene = Scene::of(Company { server, more: &more, ..Company::default() });
+    let scene = with_trunk(SocketAddr::new(CARRIER, port), "udp", "");
     let carrier = peer(&scene, scenario, CARRIER).at(port).run(&scene);
     (scene, carrier)
+}
+
+/// Calls out from a person's phone to `carrier`, which ends the call.
+fn called_back(mut scene: Scene, carrier: Start<'_>) {
+    let carrier = carrier.run(&scene);
+    dialler(&scene, "201", "0030231250", "dial_until_bye").run(&scene).done();
+    carrier.done();
+    let story = scene.story();
+    assert_eq!(story.call.ended_by, Some(Party::Callee), "{story:#?}");
 }
 
 fn outbound(
@@ -76,6 +94,49 @@ fn a_call_out_is_hung_up_by_the_other_side() {
         (story.call.outcome, story.call.ended_by),
         (Some(Outcome::Answered), Some(Party::Callee))
     );
+}
+
+#[test]
+fn a_call_out_goes_over_tcp() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let port = free_port();
+    let scene = with_trunk(SocketAddr::new(CARRIER, port), "tcp", "");
+    let carrier = peer(&scene, "answer_and_bye", CARRIER).at(port).tcp();
+    called_back(scene, carrier);
+}
+
+#[test]
+fn a_call_out_from_ipv4_goes_over_ipv6() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let (port, ours) = (free_port(), SocketAddr::new(six, free_port()));
+    let listen = format!("[[listen]]\nbind = \"{ours}\"\n");
+    let scene = with_trunk(SocketAddr::new(six, port), "udp", &listen);
+    let carrier = peer(&scene, "answer_and_bye", six).at(port).to(ours);
+    called_back(scene, carrier);
+}
+
+#[test]
+fn a_call_out_by_way_of_a_pbx_ends_from_both_sides() {
+    if !installed(&["sipp", "kamailio"]) {
+        return;
+    }
+    for (dialling, answering, by) in
+        [("dial", "answer", Party::Caller), ("dial_until_bye", "answer_and_bye", Party::Callee)]
+    {
+        let at = SocketAddr::new(CARRIER, free_port());
+        let behind = free_port();
+        let mut scene = with_trunk(at, "udp", "");
+        let _pbx = Kamailio::start(&scene, at, SocketAddr::new(CARRIER, behind));
+        let carrier = peer(&scene, answering, CARRIER).at(behind).run(&scene);
+        dialler(&scene, "201", "0030231250", dialling).run(&scene).done();
+        carrier.done();
+        assert_eq!(scene.story().call.ended_by, Some(by));
+    }
 }
 
 #[test]

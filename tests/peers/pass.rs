@@ -1,6 +1,6 @@
 //! `route = "pass"`: the proxy carries a call from one trunk to another.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use telefonist::store::register::CallStory;
 use telefonist::switch::{Direction, Outcome, Party};
@@ -25,11 +25,17 @@ trunk  = "carrier"
 /// A scene that passes every call to the carrier, and the port at which that is expected.
 fn scene() -> (Scene, u16) {
     let port = free_port();
+    (passing_to(SocketAddr::new(CARRIER, port), "udp", ""), port)
+}
+
+/// A scene that passes every call to `at`; `more` at the end of the file.
+fn passing_to(at: SocketAddr, transport: &str, more: &str) -> Scene {
+    let ip = at.ip();
     let more = format!(
-        "[[trunk]]\nname = \"carrier\"\nfrom = [\"{CARRIER}\"]\nto = \"udp:{CARRIER}:{port}\"\n\
-         options_every = \"0s\"\n"
+        "[[trunk]]\nname = \"carrier\"\nfrom = [\"{ip}\"]\nto = \"{transport}:{at}\"\n\
+         options_every = \"0s\"\n{more}"
     );
-    (Scene::of(Company { policy: PASS, more: &more, ..Company::default() }), port)
+    Scene::of(Company { policy: PASS, more: &more, ..Company::default() })
 }
 
 /// What became of a call when the trunk plays `calling` and the carrier `answering`.
@@ -116,6 +122,58 @@ fn a_carrier_that_is_down_is_heard_as_a_failure_in_the_end() {
     caller(&scene, "call_failed 408").run(&scene).done();
     let story = scene.story();
     assert_eq!((story.call.outcome, story.call.status), (Some(Outcome::Failed), Some(408)));
+}
+
+const BOTH_ENDS: [(&str, &str, Party); 3] = [
+    ("call", "answer", Party::Caller),
+    ("call_until_bye", "answer_and_bye", Party::Callee),
+    ("call_hold", "answer_hold", Party::Caller),
+];
+
+#[test]
+fn a_call_passes_from_udp_to_tcp() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    for (calling, answering, by) in BOTH_ENDS {
+        let port = free_port();
+        let mut scene = passing_to(SocketAddr::new(CARRIER, port), "tcp", "");
+        let carrier = peer(&scene, answering, CARRIER).at(port).tcp().run(&scene);
+        caller(&scene, calling).run(&scene).done();
+        carrier.done();
+        assert_eq!(ends(&scene.story()), (Some(Outcome::Answered), Some(by)), "{calling}");
+    }
+}
+
+#[test]
+fn a_call_passes_from_tcp_to_udp() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    for (calling, answering, by) in BOTH_ENDS {
+        let (mut scene, port) = scene();
+        let carrier = peer(&scene, answering, CARRIER).at(port).run(&scene);
+        caller(&scene, calling).tcp().run(&scene).done();
+        carrier.done();
+        assert_eq!(ends(&scene.story()), (Some(Outcome::Answered), Some(by)), "{calling}");
+    }
+}
+
+#[test]
+fn a_call_passes_from_ipv4_to_ipv6() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    for (calling, answering, by) in BOTH_ENDS {
+        let (port, ours) = (free_port(), SocketAddr::new(six, free_port()));
+        let listen = format!("[[listen]]\nbind = \"{ours}\"\n");
+        let mut scene = passing_to(SocketAddr::new(six, port), "udp", &listen);
+        let carrier = peer(&scene, answering, six).at(port).to(ours).run(&scene);
+        caller(&scene, calling).run(&scene).done();
+        carrier.done();
+        assert_eq!(ends(&scene.story()), (Some(Outcome::Answered), Some(by)), "{calling}");
+    }
 }
 
 /// The same with a Kamailio that record-routes before the called side.

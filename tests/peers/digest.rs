@@ -2,11 +2,13 @@
 //! offered, so that sipp, baresip 1.0 and linphonec register and call with it; here is the rest.
 
 use telefonist::sip::Method;
-use telefonist::sip::digest::{Algorithm, Asked, Challenge, Login};
+use telefonist::sip::digest::{Algorithm, Asked, Challenge, Login, ha1};
+use telefonist::switch::Direction;
 
 use crate::linphone::Linphone;
 use crate::program::installed;
-use crate::scene::{Company, DOMAIN, PHONES, Scene};
+use crate::scene::{Company, DOMAIN, PHONES, STRANGER, Scene};
+use crate::sipp::{dialler, phone, registered};
 use crate::wire::{Wire, request};
 
 /// A REGISTER of `user`, with `proof` of the password if not empty.
@@ -63,4 +65,25 @@ fn linphone_registers_by_sha_256_where_that_is_first_or_alone() {
             log.lines().find(|l| l.starts_with("Authorization:")).expect("it proves itself");
         assert!(proof.contains("SHA-256"), "{proof}");
     }
+}
+
+#[test]
+fn a_trunk_known_by_its_password_calls_in_from_anywhere() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let kept = |algorithm| ha1(algorithm, "far", DOMAIN, "pw-far");
+    let (md5, sha256) = (kept(Algorithm::Md5), kept(Algorithm::Sha256));
+    let more = format!(
+        "[[trunk]]\nname = \"far\"\nuser = \"far\"\nha1_md5 = \"{md5}\"\nha1_sha256 = \"{sha256}\"\n"
+    );
+    let mut scene = Scene::of(Company { more: &more, ..Company::default() });
+    let phones = vec![phone(&scene, "201", "answer")];
+    let _phones = registered(&mut scene, phones);
+    let trunk = dialler(&scene, "03023125001", "4930999", "dial").from(STRANGER);
+    trunk.with(&["-au", "far", "-ap", "pw-far"]).run(&scene).done();
+    let story = scene.story();
+    assert_eq!(story.call.trunk.as_ref().map(|t| t.as_str()), Some("far"));
+    assert_eq!(story.call.direction, Some(Direction::Inbound));
+    assert_eq!(story.call.answered_by.as_ref().map(|p| p.as_str()), Some("op1"));
 }

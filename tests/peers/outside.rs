@@ -293,3 +293,36 @@ fn a_colleague_who_is_busy_or_declines_or_is_away_is_heard_to_be() {
         assert_eq!(story.call.status.map(|s| s.to_string()).as_deref(), Some(hears), "{story:#?}");
     }
 }
+
+#[test]
+fn who_dials_their_own_number_is_free_again_afterwards() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let phones = vec![phone(&scene, "201", "answer")];
+    let _phones = registered(&mut scene, phones);
+    dialler(&scene, "201", "201", "dial").run(&scene).done();
+    scene.story();
+    scene.until("free again", |s| (state(s).0 == "ready").then_some(()));
+}
+
+#[test]
+fn giving_up_on_a_colleague_stops_their_phones() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let phones = vec![phone(&scene, "202", "ring"), phone(&scene, "202", "ring").tcp()];
+    let phones = registered(&mut scene, phones);
+    dialler(&scene, "201", "202", "dial_give_up").run(&scene).done();
+    let story = scene.story();
+    assert_eq!(
+        (story.call.outcome, story.call.ended_by),
+        (Some(Outcome::Abandoned), Some(Party::Caller))
+    );
+    scene.until("both stop", |_| {
+        let stopped = phones.iter().filter(|p| p.messages().contains("\nCANCEL sip:"));
+        (stopped.count() == 2).then_some(())
+    });
+}

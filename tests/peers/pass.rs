@@ -203,3 +203,24 @@ fn a_call_passed_to_a_pbx_ends_from_both_sides_and_is_held_and_given_up() {
         assert_eq!(ends(&passed_to_a_pbx(calling, answering)), expected, "{calling}");
     }
 }
+
+#[test]
+fn a_passed_call_outlives_the_server_and_ends_from_both_sides() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    for (calling, answering, by) in
+        [("call_long", "answer", Party::Caller), ("call_until_bye", "answer_long", Party::Callee)]
+    {
+        let (mut scene, port) = scene();
+        let carrier = peer(&scene, answering, CARRIER).at(port).run(&scene);
+        let calling = caller(&scene, calling).run(&scene);
+        scene.until("the answer", |s| s.stories().first()?.call.answered_at.map(|_| ()));
+        scene.kill();
+        scene.run();
+        calling.done();
+        carrier.done();
+        let story = scene.story();
+        assert_eq!(ends(&story), (Some(Outcome::Answered), Some(by)), "{story:#?}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use telefonist::sip::Method;
 use telefonist::sip::digest::{Algorithm, Asked, Challenge, Login, ha1};
-use telefonist::switch::Direction;
+use telefonist::switch::{Direction, Outcome};
 
 use crate::linphone::Linphone;
 use crate::program::installed;
@@ -52,18 +52,21 @@ fn a_phone_that_knows_one_hash_only_registers_by_default() {
 }
 
 #[test]
-fn linphone_registers_by_sha_256_where_that_is_first_or_alone() {
+fn linphone_registers_and_calls_by_sha_256_where_that_is_first_or_alone() {
     if !installed(&["linphonec", "sox"]) {
         return;
     }
     for digest in ["digest = [\"sha-256\", \"md5\"]\n", "digest = [\"sha-256\"]\n"] {
         let mut scene = Scene::of(Company { server: digest, ..Company::default() });
-        let phone = Linphone::of_person(&scene, "201", "udp", 440);
+        let mut phone = Linphone::of_person(&scene, "201", "udp", 440);
         scene.until_bound(1);
+        phone.say(&format!("call sip:*13@{DOMAIN}"));
+        assert_eq!(scene.story().call.outcome, Some(Outcome::StarCode));
         let log = phone.log();
-        let proof =
-            log.lines().find(|l| l.starts_with("Authorization:")).expect("it proves itself");
-        assert!(proof.contains("SHA-256"), "{proof}");
+        for header in ["Authorization:", "Proxy-Authorization:"] {
+            let proof = log.lines().find(|l| l.starts_with(header)).expect("it proves itself");
+            assert!(proof.contains("SHA-256"), "{proof}");
+        }
     }
 }
 

@@ -202,6 +202,22 @@ fn each_side_of_a_carrier_that_forks_has_a_tag_of_its_own() {
 }
 
 #[test]
+fn a_carrier_that_is_down_is_heard_within_seconds() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    for (transport, hears) in [("udp", "480"), ("tcp", "503")] {
+        let mut scene = with_trunk(SocketAddr::new(CARRIER, free_port()), transport, "");
+        let scenario = format!("dial_failed {hears}");
+        dialler(&scene, "201", "0030231250", &scenario).run(&scene).done();
+        let story = scene.story();
+        assert_eq!(story.call.outcome, Some(Outcome::Failed), "{story:#?}");
+        let took = story.call.wait_ms.expect("it is over");
+        assert!(took < 10_000, "{took} ms");
+    }
+}
+
+#[test]
 fn without_a_trunk_for_it_an_outside_number_is_unknown() {
     if !installed(&["sipp"]) {
         return;

@@ -157,7 +157,7 @@ impl Switch {
             }
             Input::Mail(mail) => self.mail(now, mail),
             Input::Command { id, command, by } => self.command(now, id, command, &by),
-            Input::Tell { to, text } => self.tell(now, &to, &text),
+            Input::Tell { to, text } => self.tell_when_reachable(now, &to, text),
             Input::Directory(directory) => {
                 self.core.directory = directory;
                 self.directory_changed(now);

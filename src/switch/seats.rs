@@ -1,7 +1,7 @@
 //! The slow state of the agents whose home is this switch (clauses C1–C4): logged in, not ready,
 //! locked, absent, off shift, reachable. The board's flags follow it; nobody else sets them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,10 +9,13 @@ use jiff::Timestamp;
 use super::{Mail, Output, Switch, What, home_of};
 use crate::acd::Flags;
 use crate::call::{AgentChange, AgentNote, StarCode};
-use crate::domain::{AgentId, Directory, LockAfter, Moment, Person, ShardId, WallOffset};
+use crate::domain::{AgentId, Directory, LockAfter, Moment, Person, PersonId, ShardId, WallOffset};
 
 /// Edges of hours and absences are looked at again at least this often.
 const EDGE_MAX: std::time::Duration = std::time::Duration::from_secs(6 * 3_600);
+
+/// So many texts wait for somebody without a phone; of more the oldest are forgotten.
+const UNTOLD_MAX: usize = 50;
 
 /// Agents whose words nothing explains are looked for this often.
 const ORPHANS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -25,6 +28,8 @@ pub(super) struct Seat {
     paused: Option<Arc<str>>,
     missed: u32,
     locked: bool,
+    /// To be told once a phone is registered, oldest first.
+    untold: VecDeque<Arc<str>>,
 }
 
 /// All agents whose home is here.
@@ -162,8 +167,34 @@ impl Switch {
             if cleared && *flag == Flags::UNREACHABLE {
                 // The pause was the old phone's; the new one may ring at once.
                 self.core.desk.clear_flag(now, agent, Flags::BACK_OFF);
+                self.tell_the_rest(now, agent);
             }
         }
+    }
+
+    /// Tells a person something, now or when their phone registers: a callback promised at night is
+    /// heard of in the morning.
+    pub(super) fn tell_when_reachable(&mut self, now: Moment, to: &PersonId, text: Arc<str>) {
+        let agent = self.core.directory.agent(to);
+        let user = agent.and_then(|a| self.core.directory.person(a)?.sip_user.clone());
+        if user.is_some_and(|user| self.core.shared.location.is_registered(&user)) {
+            return self.tell(now, to, &text);
+        }
+        let Some(seat) = agent.and_then(|agent| self.seats.of.get_mut(&agent)) else {
+            return tracing::warn!(%to, "nobody to be told something");
+        };
+        if seat.untold.len() >= UNTOLD_MAX {
+            seat.untold.pop_front();
+            tracing::warn!(%to, "too much waits to be told: the oldest is forgotten");
+        }
+        seat.untold.push_back(text);
+    }
+
+    fn tell_the_rest(&mut self, now: Moment, agent: AgentId) {
+        let Some(seat) = self.seats.of.get_mut(&agent) else { return };
+        let texts = std::mem::take(&mut seat.untold);
+        let Some(person) = self.core.directory.person(agent).map(|p| p.id.clone()) else { return };
+        texts.iter().for_each(|text| self.tell(now, &person, text));
     }
 
     /// A call's news of an agent; passed on to the home switch if that is another.
@@ -238,7 +269,10 @@ impl Switch {
     pub(super) fn apply_change(&mut self, agent: AgentId, change: &AgentChange) {
         let Some(seat) = self.seats.of.get_mut(&agent) else { return };
         match change {
-            AgentChange::LoggedIn => *seat = Seat::default(),
+            AgentChange::LoggedIn => {
+                let untold = std::mem::take(&mut seat.untold);
+                *seat = Seat { untold, ..Seat::default() };
+            }
             AgentChange::LoggedOut => seat.logged_out = true,
             AgentChange::Paused { reason } => seat.paused = Some(reason.clone()),
             AgentChange::Resumed => {

@@ -299,3 +299,20 @@ fn a_colleague_who_is_on_a_call_is_busy_for_another_colleague() {
     w.start_dial(IDA, "ida", "ole", OFFER);
     w.request(OLE, Method::Invite);
 }
+
+#[test]
+fn who_has_no_phone_hears_of_a_promise_when_one_registers() {
+    let hans = "192.0.2.25:5060";
+    let mut w = world();
+    w.input(Input::Tell { to: "hans".into(), text: "Please call back".into() });
+    w.register("hans", hans);
+    let told = w.request(hans, Method::Message);
+    assert_eq!(told.body(), "Please call back");
+    w.reply(hans, &told, 200, "");
+    w.input(Input::Tell { to: "hans".into(), text: "and him".into() });
+    let told = w.request(hans, Method::Message);
+    w.reply(hans, &told, 200, "");
+    w.register("hans", "192.0.2.26:5060");
+    w.nothing(hans);
+    w.nothing("192.0.2.26:5060");
+}

@@ -117,6 +117,8 @@ pub struct Sim {
     pub(super) switches: Vec<Switch>,
     pub(super) queue: BTreeMap<(Moment, u64), Due>,
     pub(super) count: u64,
+    /// When the last datagram of each direction arrives.
+    pub(super) last: BTreeMap<(SocketAddr, bool), Moment>,
     pub(super) insisting: BTreeMap<String, Insisting>,
     pub(super) callers: BTreeMap<String, Caller>,
     pub(super) phones: BTreeMap<SocketAddr, Phone>,
@@ -229,6 +231,7 @@ impl Sim {
             switches: Vec::new(),
             queue: BTreeMap::new(),
             count: 0,
+            last: BTreeMap::new(),
             insisting: BTreeMap::new(),
             callers: BTreeMap::new(),
             phones: phones.collect(),
@@ -380,12 +383,19 @@ impl Sim {
         for _ in 0..copies {
             let slow = lossy && self.rng.chance(3);
             let delay = self.rng.below(if slow { 900_000 } else { 8_000 });
-            let copy = match &due {
-                Due::ToServer(at, bytes) => Due::ToServer(*at, bytes.clone()),
-                Due::ToActor(at, bytes) => Due::ToActor(*at, bytes.clone()),
+            let (copy, at, to_actor) = match &due {
+                Due::ToServer(at, bytes) => (Due::ToServer(*at, bytes.clone()), *at, false),
+                Due::ToActor(at, bytes) => (Due::ToActor(*at, bytes.clone()), *at, true),
                 _ => return,
             };
-            self.at(Duration::from_micros(300 + delay), copy);
+            let mut delay = Duration::from_micros(300 + delay);
+            if !lossy {
+                // A good network keeps the order.
+                let last = self.last.entry((at, to_actor)).or_insert(Moment::ZERO);
+                *last = (*last).max(self.now + delay) + Duration::from_micros(1);
+                delay = last.since(self.now);
+            }
+            self.at(delay, copy);
         }
     }
 

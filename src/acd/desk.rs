@@ -206,6 +206,11 @@ impl Desk {
         self.ready.pop_front()
     }
 
+    /// An agent is bound to the call, polled or not.
+    pub fn is_offered(&self, call: CallKey) -> bool {
+        self.lines.line(call).is_some_and(|line| line.offered.is_some())
+    }
+
     /// Callers ahead of a waiting call in the queue where fewest are, as of the last turn; `None` unless
     /// it waits. Exact for this shard's callers; another shard's are taken to have come evenly between its first caller and
     /// now, and count as at least one if its first is ahead.

@@ -52,6 +52,10 @@ impl Calls {
         if call.line.exhausted {
             return self.plan_over(env, call, "the plan was over while a phone rang");
         }
+        // Somebody of an earlier step became free meanwhile, and has just been given the call.
+        if env.desk.is_offered(call.key) {
+            return;
+        }
         let step = call.line.step.and_then(|s| call.plan_step(s));
         if let Some(why) = step.and_then(|s| nobody_left(env, call, s)) {
             self.next_step(env, call, &why);
@@ -118,7 +122,7 @@ impl Calls {
     /// Nobody answered: the ending, unless a phone still rings (its ring is never cut).
     fn plan_over(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
         call.line.ends = None;
-        if call.offer.is_some() {
+        if call.offer.is_some() || (!call.line.exhausted && env.desk.is_offered(call.key)) {
             call.line.exhausted = true;
             return;
         }

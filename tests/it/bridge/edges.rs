@@ -316,3 +316,31 @@ fn who_has_no_phone_hears_of_a_promise_when_one_registers() {
     w.nothing(hans);
     w.nothing("192.0.2.26:5060");
 }
+
+/// D1: what is stored with a call is what `explain` said a moment before.
+#[test]
+fn explain_says_what_the_record_of_the_call_will_say() {
+    let mut w = world();
+    w.key_client("+493023125001");
+    w.register("kai", KAI);
+    let found = w.found("+493023125001");
+    let said = w.command(Command::Explain {
+        from: "03023125001".into(),
+        to: Some("100".into()),
+        at: None,
+        trunk: Some("pbx".into()),
+        found: Some(Box::new(found)),
+    });
+    let said = said.expect("a decision");
+    w.invite("03023125001", "a1", OFFER);
+    let stored = w.events.iter().find_map(|e| match e {
+        What::Routed { explanation: Some(explanation), rule, clause, policy, .. } => {
+            Some((serde_json::to_value(explanation).expect("JSON"), rule, clause, policy))
+        }
+        _ => None,
+    });
+    let (explanation, rule, clause, policy) = stored.expect("a decision");
+    assert_eq!(said["explanation"], explanation);
+    assert_eq!((&said["rule"], &said["clause"]), (&(**rule).into(), &(**clause).into()));
+    assert_eq!(said["policy"], **policy);
+}

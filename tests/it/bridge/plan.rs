@@ -293,3 +293,27 @@ fn c7_a_manager_who_becomes_free_after_the_plan_moved_on_gets_their_client() {
     assert_eq!(step, Some(0), "her own queue gave her the call");
     hangs_up(&mut w, KAI, &second);
 }
+
+#[test]
+fn c7_who_became_free_while_another_phone_rang_is_offered_the_call_that_it_refused() {
+    let mut w = routed(
+        "",
+        r#"{ to = "manager", ring = "20s", wait = "5s" },
+           { to = "person kai", ring = "20s", wait = "30s" },"#,
+        r#"{ to = "role key_account_manager", ring = "20s", wait = "60s" },"#,
+    );
+    w.register("mia", MIA);
+    let mia = busy(&mut w, "b1", MIA);
+    w.register("kai", KAI);
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.run(secs(6));
+    let offered = w.request(KAI, Method::Invite);
+    w.reply(KAI, &offered, 180, "");
+    hangs_up(&mut w, MIA, &mia);
+    w.run(secs(6));
+    w.reply(KAI, &offered, 603, "");
+    // The last step has nobody left, but the manager has just been given the call.
+    w.request(MIA, Method::Invite);
+    assert_eq!(w.promises, 0);
+}

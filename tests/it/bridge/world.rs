@@ -290,6 +290,12 @@ impl World {
         self.clients.insert(number, client);
     }
 
+    /// What the client index says of a number.
+    pub fn found(&self, number: &str) -> Identified {
+        let client = self.clients.get(number).cloned();
+        Identified { client, others: vec![], index: IndexState::Fresh }
+    }
+
     /// The calendars that the directory was built with.
     pub fn calendars(&self) -> BTreeMap<Arc<str>, Arc<Calendar>> {
         calendars("calendars.toml", CALENDARS).expect("calendars")
@@ -313,8 +319,7 @@ impl World {
                 }
                 Output::Identify { .. } if self.never_identify => {}
                 Output::Identify { call, number } => {
-                    let client = number.and_then(|n| self.clients.get(n.as_str()).cloned());
-                    let found = Identified { client, others: vec![], index: IndexState::Fresh };
+                    let found = self.found(number.as_ref().map_or("", Number::as_str));
                     self.switch.handle(self.now, Input::Identified { call, found });
                 }
                 Output::Event(event) => self.events.push(event.what),

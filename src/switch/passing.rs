@@ -252,8 +252,14 @@ impl Switch {
         known
     }
 
-    /// A proxied call comes back from the journal.
-    pub(super) fn restore_passing(&mut self, now: Moment, call: CallKey, state: &Value) -> bool {
+    /// A proxied call comes back from the journal. `counted`: the meters never forgot it.
+    pub(super) fn restore_passing(
+        &mut self,
+        now: Moment,
+        call: CallKey,
+        state: &Value,
+        counted: bool,
+    ) -> bool {
         let dialog = serde_json::from_value::<ProxiedDialog>(state.clone());
         let Ok(dialog) = dialog else { return false };
         let settings = &self.core.settings;
@@ -262,7 +268,7 @@ impl Switch {
         let trunks: Vec<Arc<Trunk>> = names
             .filter_map(|name| settings.trunks.iter().find(|t| t.id.as_str() == name).cloned())
             .collect();
-        for trunk in &trunks {
+        for trunk in trunks.iter().filter(|_| !counted) {
             if let Some(slot) = self.core.shared.meters.trunks.slot(&trunk.id) {
                 self.core.shared.meters.trunks.acquire_restored(slot, self.core.shard);
             }

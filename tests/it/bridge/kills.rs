@@ -142,3 +142,35 @@ fn a_journal_torn_at_any_byte_is_restored_to_a_server_that_ends_empty() {
         w.assert_quiet();
     }
 }
+
+#[test]
+fn a_worker_that_is_built_anew_counts_no_place_on_a_trunk_twice() {
+    let ida = "192.0.2.31:5060";
+    let mut w = world();
+    w.register("ole", OLE);
+    w.register("ida", ida);
+    let trunks = w.setup.shared.meters.clone();
+    let count = || trunks.trunks.calls(trunks.trunks.slot(&"pbx".into()).expect("a trunk"));
+    // One talks, one waits, one goes out.
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 180);
+    let ok = w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.start_dial(ida, "ida", "03023125999", OFFER);
+    w.request(TRUNK, Method::Invite);
+    w.invite("03023125002", "a2", OFFER);
+    assert_eq!(count(), 3);
+    let mut state = State::default();
+    told(&w).iter().for_each(|event| state.apply(event));
+    let setup = telefonist::switch::Setup { started: 9, ..w.setup.clone() };
+    w.switch = telefonist::switch::Switch::new(w.now, setup);
+    w.switch.restore(w.now, &state.journalled(true));
+    w.run(secs(0));
+    assert_eq!(count(), 1, "the one that talks");
+    assert!(talking(&w));
+    w.phone_sends(OLE, &offered, Method::Bye, "");
+    assert_eq!(count(), 0);
+}

@@ -47,6 +47,7 @@ pub struct World {
     pub board: Arc<Board>,
     pub directory: Arc<Directory>,
     pub policy: Arc<Policy>,
+    pub setup: Setup,
     clients: BTreeMap<String, Arc<Client>>,
     inboxes: BTreeMap<SocketAddr, VecDeque<Message>>,
     sent: u32,
@@ -270,7 +271,8 @@ impl World {
         };
         Self {
             now,
-            switch: Switch::new(now, setup),
+            switch: Switch::new(now, setup.clone()),
+            setup,
             events: Vec::new(),
             replies: Vec::new(),
             promises: 0,

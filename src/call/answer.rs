@@ -251,7 +251,7 @@ impl Calls {
             let Some(leg) = leg else { continue };
             let snapshot = leg.snapshot(agent.and_then(|a| env.person(a)), distributed);
             if let Ok(state) = serde_json::to_value(snapshot) {
-                env.event(What::Dialog { call: call.key, side, state });
+                env.event(What::Dialog { call: call.key, side, state: state.into() });
             }
         }
     }

@@ -222,7 +222,7 @@ pub enum What {
         /// Whose leg.
         side: Party,
         /// `dialog::Snapshot` as JSON.
-        state: serde_json::Value,
+        state: Arc<serde_json::Value>,
     },
     /// A callback was promised to the caller.
     Promised {

@@ -163,7 +163,7 @@ impl Switch {
                         passing.probes = probes(now, &self.core.settings);
                     }
                     self.record(now, What::Answered { call, agent: None });
-                    let state = json!({ "proxied": dialog });
+                    let state = Arc::new(json!({ "proxied": dialog }));
                     for side in [Party::Caller, Party::Callee] {
                         self.record(now, What::Dialog { call, side, state: state.clone() });
                     }

@@ -203,7 +203,7 @@ pub fn answered(call: CallKey, ms: i64, agent: &str) -> Event {
 }
 
 pub fn dialog(call: CallKey, ms: i64, side: Party, cseq: u32) -> Event {
-    event(ms, What::Dialog { call, side, state: serde_json::json!({"local_seq": cseq}) })
+    event(ms, What::Dialog { call, side, state: serde_json::json!({"local_seq": cseq}).into() })
 }
 
 pub fn promised(call: CallKey, ms: i64) -> Event {

@@ -519,8 +519,8 @@ fn an_answered_call_survives_a_restart_and_ends_from_either_side() {
     let (mut caller, mut callee) = (serde_json::Value::Null, serde_json::Value::Null);
     for event in &before.events {
         match event {
-            What::Dialog { side: Party::Caller, state, .. } => caller = state.clone(),
-            What::Dialog { state, .. } => callee = state.clone(),
+            What::Dialog { side: Party::Caller, state, .. } => caller = (**state).clone(),
+            What::Dialog { state, .. } => callee = (**state).clone(),
             _ => {}
         }
     }

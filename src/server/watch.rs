@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A file's change and length: cheap to ask.
-type Stamp = Option<(SystemTime, u64)>;
+/// A file's times, length and identity: cheap to ask. An older file that was moved into its place has
+/// another identity, whatever its times say.
+type Stamp = Option<(SystemTime, i64, i64, u64, u64)>;
 
 /// What the files were when they were last taken over or refused.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ fn stamps(files: &[PathBuf]) -> BTreeMap<PathBuf, Stamp> {
 
 fn stamp(file: &Path) -> Stamp {
     let meta = std::fs::metadata(file).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+    Some((meta.modified().ok()?, meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino()))
 }
 
 fn hash(files: &[PathBuf]) -> u64 {
@@ -74,6 +76,14 @@ mod tests {
         std::fs::write(&file, "a = 12").expect("written");
         assert!(!watch.changed());
         assert!(!watch.changed(), "the same text");
+        let old = std::fs::metadata(&file).and_then(|m| m.modified()).expect("a time");
+        let other = temp.path().join("b.toml");
+        std::fs::write(&other, "b = 34").expect("written");
+        let same_time = std::fs::File::options().write(true).open(&other).expect("there");
+        same_time.set_modified(old).expect("set");
+        std::fs::rename(&other, &file).expect("moved");
+        assert!(!watch.changed());
+        assert!(watch.changed(), "an editor moves the new file into the place of the old");
         std::fs::remove_file(&file).expect("removed");
         assert!(!watch.changed());
         assert!(watch.changed(), "gone is other, too");

@@ -1,6 +1,8 @@
-//! Commands that work on the files, without a server.
+//! Commands that work on the files, whether a server runs or not.
 
-use super::cli_scene::{Scene, err, out};
+use std::process::Command;
+
+use super::cli_scene::{Running, Scene, err, heard, out, phone, request};
 
 #[test]
 fn a_dry_run_lists_every_bad_row_and_changes_nothing() {
@@ -94,4 +96,37 @@ fn a_backup_holds_what_a_new_machine_needs() {
     }
     assert_eq!(scene.fails(&["backup", &file]).0, 1, "it is not overwritten");
     drop(server);
+}
+
+#[test]
+fn a_backup_is_unpacked_and_served() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let phone = phone();
+    let from = phone.local_addr().expect("bound");
+    phone.send_to(request("INVITE", from, "UDP").as_bytes(), scene.address()).expect("sent");
+    while heard(&phone).starts_with("SIP/2.0 1") {}
+    server.says(": ended");
+    let call = scene.json(&["calls"])[0]["call"].clone();
+    let file = scene.path("backup.tar").display().to_string();
+    scene.ok(&["backup", &file]);
+    drop(server);
+    let place = scene.path("restored");
+    std::fs::create_dir(&place).expect("made");
+    let unpacked = Command::new("tar").args(["-xf", &file]).arg("-C").arg(&place).status();
+    assert!(unpacked.expect("tar is there").success());
+    let program = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_telefonist"));
+        program.arg("--config").arg(place.join("config")).arg("--state").arg(place.join("state"));
+        program.args(arguments);
+        program
+    };
+    let restored = Running::begin(program(&["serve"]));
+    restored.says(" ready ");
+    let status = program(&["status", "--json"]).output().expect("it runs");
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!((&status["clients"]["clients"], &status["people"]), (&200.into(), &18.into()));
+    let calls = program(&["calls", "--json"]).output().expect("it runs");
+    let calls: serde_json::Value = serde_json::from_slice(&calls.stdout).expect("JSON");
+    assert_eq!(calls[0]["call"], call, "{calls}");
 }

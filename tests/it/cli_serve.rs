@@ -71,6 +71,50 @@ fn it_says_how_it_is_and_drains_on_sigterm() {
 }
 
 #[test]
+fn metrics_are_prometheus_text_and_name_no_call() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    options_is_answered(&scene);
+    let answer = get(&scene, "/metrics");
+    let (head, text) = answer.split_once("\r\n\r\n").expect("a body");
+    assert!(head.contains("openmetrics-text; version=1.0.0"), "{head}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let mut typed = std::collections::BTreeSet::new();
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.split(' ');
+            let (what, name) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+            assert!(matches!(what, "HELP" | "TYPE" | "UNIT"), "{line}");
+            assert!(what != "TYPE" || typed.insert(name.to_string()), "typed twice: {line}");
+            continue;
+        }
+        let (sample, value) = line.rsplit_once(' ').expect("a value");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let name = sample.split('{').next().expect("a name");
+        assert!(name.starts_with("telefonist_"), "{line}");
+        assert!(typed.iter().any(|t| name.starts_with(t.as_str())), "no type: {line}");
+        let labels = sample[name.len()..].trim_matches(['{', '}']);
+        for label in labels.split(',').filter(|l| !l.is_empty()) {
+            let label = label.split('=').next().expect("a label");
+            assert!(matches!(label, "kind" | "worker" | "le"), "{line}");
+        }
+    }
+    assert!(get(&scene, "/nothing").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn a_taken_port_of_the_probes_is_named_with_its_setting() {
+    let scene = Scene::new();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", scene.http)).expect("free");
+    let (code, why) = scene.fails(&["serve"]);
+    assert_eq!(code, 2);
+    assert!(why.contains("admin.http") && why.contains(&scene.http.to_string()), "{why}");
+    let json: serde_json::Value =
+        serde_json::from_slice(&scene.run(&["serve", "--json"]).stdout).expect("JSON");
+    assert!(json["error"].as_str().is_some_and(|e| e.contains("admin.http")), "{json}");
+}
+
+#[test]
 fn garbage_and_lies_leave_it_serving() {
     let scene = Scene::new();
     let _server = scene.serve();

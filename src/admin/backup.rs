@@ -11,7 +11,6 @@ use super::context::Context;
 use super::output::{Failure, Printed};
 use super::tar::Tar;
 use crate::server::{StateFolder, files};
-use crate::store::ClientsDb;
 use crate::store::register::{Projector, Register};
 
 pub(super) fn backup(context: &Context, file: &Path) -> Result<Printed, Failure> {
@@ -34,7 +33,7 @@ fn write(
     file: &Path,
 ) -> Result<Vec<String>, Failure> {
     let clients = aside.join("clients.db");
-    ClientsDb::open_read_only(&context.clients_file()?)?.backup_to(&clients)?;
+    context.clients_to_read()?.backup_to(&clients)?;
     let register = aside.join("register.db");
     // Where we may not write, the register as it is must do.
     let _ = Projector::new(&folder.register_db(), &folder.journal()).catch_up();

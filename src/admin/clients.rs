@@ -14,7 +14,10 @@ const FOUND_MAX: usize = 100;
 
 pub(super) fn client(context: &Context, action: ClientAction) -> Result<Printed, Failure> {
     let numbers = context.config()?.settings.numbers.clone();
-    let mut db = context.clients_db()?;
+    let mut db = match action {
+        ClientAction::Find { .. } => context.clients_to_read()?,
+        _ => context.clients_db()?,
+    };
     let mut desk = Desk { context, db: &mut db, numbers: &numbers };
     match action {
         ClientAction::Find { text } => desk.find(&text),

@@ -56,7 +56,12 @@ impl Context {
         config::load(&self.config_dir).map_err(Failure::from)
     }
 
-    /// Clients and people, to be looked at or changed.
+    /// Clients and people, to be looked at: also where nothing may be written.
+    pub(super) fn clients_to_read(&self) -> Result<ClientsDb, Failure> {
+        Ok(ClientsDb::open_read_only(&self.clients_file()?)?)
+    }
+
+    /// Clients and people, to be changed.
     pub(super) fn clients_db(&self) -> Result<ClientsDb, Failure> {
         Ok(ClientsDb::open(&self.clients_file()?)?)
     }

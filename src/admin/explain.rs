@@ -10,7 +10,7 @@ use super::output::{Failure, Printed};
 use crate::domain::{Number, TrunkId};
 use crate::policy::{Decision, Ending, Facts, Presence, Step, decide};
 use crate::server::{Ask, compile, directory};
-use crate::store::{ClientsDb, FollowOptions, Follower};
+use crate::store::{FollowOptions, Follower};
 use crate::switch::{Command, Identified};
 
 pub(super) fn explain(context: &Context, args: &ExplainArgs) -> Result<Printed, Failure> {
@@ -40,9 +40,7 @@ fn alone(
 ) -> Result<Decision, Failure> {
     let compiled = compile(&context.config_dir)?;
     let settings = compiled.config.settings.clone();
-    let file = context.clients_file()?;
-    let rows =
-        ClientsDb::open_read_only(&file)?.directory_rows(&settings.realm, context.today())?;
+    let rows = context.clients_to_read()?.directory_rows(&settings.realm, context.today())?;
     let directory = directory(None, rows, &compiled)?;
     let trunk = match &args.trunk {
         None => settings.trunks.first(),

@@ -13,7 +13,10 @@ use crate::domain::{Absence, PersonId};
 use crate::store::{ABSENCE_KINDS, NewAbsence, WhichAbsence, credentials, kind_name, kind_named};
 
 pub(super) fn absence(context: &Context, action: AbsenceAction) -> Result<Printed, Failure> {
-    let mut db = context.clients_db()?;
+    let mut db = match action {
+        AbsenceAction::List { .. } => context.clients_to_read()?,
+        _ => context.clients_db()?,
+    };
     match action {
         AbsenceAction::Add { person, from, to, kind, deputy } => {
             let kind = kind_named(&kind).ok_or_else(|| {
@@ -97,7 +100,7 @@ pub(super) fn people(context: &Context, action: PeopleAction) -> Result<Printed,
 }
 
 fn list(context: &Context, realm: &str) -> Result<Printed, Failure> {
-    let rows = context.clients_db()?.directory_rows(realm, context.today())?;
+    let rows = context.clients_to_read()?.directory_rows(realm, context.today())?;
     let cells: Vec<Vec<String>> = rows
         .people
         .iter()

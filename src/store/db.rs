@@ -63,11 +63,10 @@ impl ClientsDb {
 
     /// Opens an existing `file` for reading only; nothing is created or migrated.
     pub fn open_read_only(file: &Path) -> Result<Self, StoreError> {
-        let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(file, flags).map_err(sql)?;
-        connection.busy_timeout(LOCK_WAIT).map_err(sql)?;
-        migrate::version(&connection, file, schema::APPLICATION, schema::STEPS.len() as i64)?;
+        let ours = |connection: &Connection| {
+            migrate::version(connection, file, schema::APPLICATION, schema::STEPS.len() as i64)
+        };
+        let connection = open_to_read(file, LOCK_WAIT, ours)?;
         Ok(Self { file: file.to_path_buf(), connection })
     }
 
@@ -161,6 +160,41 @@ impl Actor<'_> {
         let at = super::rows::instant_text(self.at);
         tx.prepare_cached(text)?.execute((at, self.by, what, detail)).map(|_| ())
     }
+}
+
+/// Opens `file` for reading; `ours` looks whether it is what it should be. Where SQLite cannot put its
+/// other files beside it, as it lies.
+pub(super) fn open_to_read(
+    file: &Path,
+    lock_wait: Duration,
+    ours: impl Fn(&Connection) -> Result<i64, StoreError>,
+) -> Result<Connection, StoreError> {
+    let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags).map_err(sql)?;
+    connection.busy_timeout(lock_wait).map_err(sql)?;
+    let Err(error) = ours(&connection) else { return Ok(connection) };
+    let lying = open_as_it_lies(file, &error).filter(|lying| ours(lying).is_ok());
+    lying.ok_or(error)
+}
+
+/// A WAL database is read with two more files beside it, which a full disk or a read-only folder does
+/// not take: `error` says so. What lies there is whole if nobody has left changes in a WAL.
+pub(super) fn open_as_it_lies(file: &Path, error: &StoreError) -> Option<Connection> {
+    use StoreError::{Full, Missing, ReadOnly, Sql};
+    if !matches!(error, Full { .. } | Missing { .. } | ReadOnly { .. } | Sql { .. }) {
+        return None;
+    }
+    let mut wal = file.as_os_str().to_owned();
+    wal.push("-wal");
+    if std::fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
+        return None;
+    }
+    let escaped = file.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags).ok()
 }
 
 /// Copies the database behind `from` (named `file` in errors) to `to`, whole or not at all.

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::db::open_as_it_lies;
 use super::index::{IndexWriter, Reading};
 use super::rows::{CLIENT_COLUMNS, ClientReader};
 use super::{ClientIndex, ClientsDb, StoreError, migrate, people, schema};
@@ -179,10 +180,13 @@ impl Follower {
         let today = jiff::tz::TimeZone::UTC.to_datetime(now).date();
         match self.open.take() {
             Some(open) if open.identity == identity => self.follow(open, today),
-            _ => {
-                let open = open(&self.file, identity)?;
-                self.load(open, today)
-            }
+            _ => match open(&self.file, identity) {
+                Ok(open) => self.load(open, today),
+                Err(error) => {
+                    self.load_as_it_lies(identity, &error, now, today);
+                    Err(error)
+                }
+            },
         }
     }
 
@@ -196,6 +200,28 @@ impl Follower {
         let loaded = self.read_everything(&mut open, today)?;
         self.open = Some(open);
         Ok(loaded)
+    }
+
+    /// A start on a full disk: nothing can be followed, but what lies there can be read once, so that
+    /// callers and people are known. The index counts as old from `now` on.
+    fn load_as_it_lies(
+        &mut self,
+        identity: Identity,
+        error: &StoreError,
+        now: Timestamp,
+        today: Date,
+    ) {
+        if self.directory.is_some() {
+            return;
+        }
+        let Some(connection) = open_as_it_lies(&self.file, error) else { return };
+        let (data_version, schema_version, seq, has_triggers) = (-1, 0, 0, false);
+        let mut open =
+            Open { connection, identity, data_version, schema_version, seq, has_triggers };
+        if is_todays(&open.connection, &self.file) && self.read_everything(&mut open, today).is_ok()
+        {
+            self.reading.last_read = Some(now);
+        }
     }
 
     fn follow_open(&mut self, open: &mut Open, today: Date) -> Result<Followed, StoreError> {
@@ -400,6 +426,13 @@ fn repaired(connection: &Connection, file: &Path) -> Result<bool, StoreError> {
         tracing::warn!(%error, "triggers are missing: each change means reading all clients");
     }
     Ok(repair.is_ok())
+}
+
+/// Nothing has to be repaired before it is read.
+fn is_todays(connection: &Connection, file: &Path) -> bool {
+    let known = schema::STEPS.len() as i64;
+    let found = migrate::version(connection, file, schema::APPLICATION, known);
+    found.is_ok_and(|found| found == known)
 }
 
 fn open(file: &Path, identity: Identity) -> Result<Open, StoreError> {

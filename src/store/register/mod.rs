@@ -20,7 +20,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use apply::word;
 
@@ -30,7 +30,7 @@ pub(super) use query::{client, moment, number};
 pub use story::{CallStory, OfferRow, PolicyText, StepRow};
 pub use text::{callbacks_table, calls_table, story_text};
 
-use super::db::make_private;
+use super::db::{make_private, open_to_read};
 use super::{StoreError, migrate};
 
 /// How long a statement waits for another program's lock, milliseconds. Only the store's thread and
@@ -75,12 +75,10 @@ impl Register {
     /// # Errors
     /// There is no such file, it is no register, or one of another version.
     pub fn read(file: &Path) -> Result<Self, StoreError> {
-        let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(file, flags).map_err(sql)?;
-        db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sql)?;
         let known = schema::STEPS.len() as i64;
-        let found = super::migrate::version(&db, file, schema::APPLICATION, known)?;
+        let version = |db: &Connection| migrate::version(db, file, schema::APPLICATION, known);
+        let db = open_to_read(file, Duration::from_millis(BUSY_MS), version)?;
+        let found = version(&db)?;
         if found < known {
             let file = file.display();
             return Err(StoreError::refused(format!(

@@ -364,7 +364,8 @@ fn better(known: Option<Message>, new: &Message) -> Option<Message> {
 /// Call-ID, and to where it came from: a forged 2xx would have us send a dozen messages to anybody.
 pub fn refuse_stray(env: &mut Env<'_>, response: &Message, flow: Flow) {
     let call_id = response.call_id();
-    let (Some(tag), Some(from)) = (response.from_tag(), response.from()) else { return };
+    let (tag, from, to) = (response.from_tag(), response.from(), response.to());
+    let (Some(tag), Some(from), Some(to)) = (tag, from, to) else { return };
     let ours = super::mint::bucket_of(call_id).is_some()
         && super::mint::tag_of(env.hash_key, call_id) == tag;
     let Some((cseq, _)) = response.cseq().filter(|_| ours) else { return };
@@ -373,7 +374,8 @@ pub fn refuse_stray(env: &mut Env<'_>, response: &Message, flow: Flow) {
         local_tag: tag.to_owned(),
         local: format!("<{}>", from.uri),
         remote: String::new(),
-        uri: String::new(),
+        // Where its Contact would stand, had it one.
+        uri: to.uri.to_owned(),
         contact: env.contact(flow),
         route: Vec::new(),
         cseq,

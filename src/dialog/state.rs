@@ -84,11 +84,14 @@ pub struct Dialog {
 impl Dialog {
     /// The called side's, early until [`Dialog::confirm`] (§12.1.1). `contact` is our name-addr.
     ///
+    /// An old caller without a Contact (RFC 2543) is addressed by its From.
+    ///
     /// # Errors
-    /// 400 without a Contact that can be read, a From or a CSeq.
+    /// 400 with a Contact that is no `sip:` URI, without a From or a CSeq.
     pub fn uas(request: &Message, local_tag: &str, contact: &str) -> Result<Dialog, u16> {
         let (number, _) = request.cseq().ok_or(400_u16)?;
-        let target = contact_uri(request).ok_or(400_u16)?;
+        let by_from = || request.from().filter(|_| !request.has(Header::Contact)).and_then(sip_uri);
+        let target = contact_uri(request).or_else(by_from).ok_or(400_u16)?;
         Ok(Dialog {
             call_id: request.call_id().to_owned(),
             local_tag: request.to_tag().unwrap_or(local_tag).to_owned(),
@@ -287,8 +290,13 @@ pub(super) fn untagged(address: NameAddr<'_>) -> String {
 }
 
 fn contact_uri(message: &Message) -> Option<String> {
-    let contact = message.contacts().next().filter(|contact| !contact.is_star())?;
-    contact.parsed_uri().ok().map(|_| contact.uri.to_owned())
+    message.contacts().next().filter(|contact| !contact.is_star()).and_then(sip_uri)
+}
+
+/// Only these can be sent to (§12.1.1).
+fn sip_uri(address: NameAddr<'_>) -> Option<String> {
+    let fits = address.parsed_uri().is_ok_and(|uri| uri.is_sip());
+    fits.then(|| address.uri.to_owned())
 }
 
 fn reversed_route(response: &Message) -> Vec<String> {

@@ -102,7 +102,6 @@ impl Maker {
             policy: self.current.policy.load_full(),
             wall,
         };
-        self.shared.meters.trunks.lost(shard);
         let mut switch = Switch::new(now, setup);
         switch.restore(now, &state.journalled(life == Life::Again));
         Built { core: dressed(Box::new(switch)), writer, state }

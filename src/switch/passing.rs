@@ -252,14 +252,8 @@ impl Switch {
         known
     }
 
-    /// A proxied call comes back from the journal. `counted`: the meters never forgot it.
-    pub(super) fn restore_passing(
-        &mut self,
-        now: Moment,
-        call: CallKey,
-        state: &Value,
-        counted: bool,
-    ) -> bool {
+    /// A proxied call comes back from the journal.
+    pub(super) fn restore_passing(&mut self, now: Moment, call: CallKey, state: &Value) -> bool {
         let dialog = serde_json::from_value::<ProxiedDialog>(state.clone());
         let Ok(dialog) = dialog else { return false };
         let settings = &self.core.settings;
@@ -268,7 +262,7 @@ impl Switch {
         let trunks: Vec<Arc<Trunk>> = names
             .filter_map(|name| settings.trunks.iter().find(|t| t.id.as_str() == name).cloned())
             .collect();
-        for trunk in trunks.iter().filter(|_| !counted) {
+        for trunk in &trunks {
             if let Some(slot) = self.core.shared.meters.trunks.slot(&trunk.id) {
                 self.core.shared.meters.trunks.acquire_restored(slot, self.core.shard);
             }

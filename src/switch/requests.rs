@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::call::Source;
+use crate::dialog::Dialog;
 use crate::domain::{Credentials, Flow, Moment, PersonId, Trunk, TrunkIdentity};
 use crate::meters::{Counter, Meters, NonceUse};
 use crate::proxy::{Capabilities, answer_to};
@@ -238,6 +239,11 @@ impl Switch {
     }
 
     fn invite(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow, tag: &str) {
+        // Nobody's phone is to ring for a call that cannot become a dialog (§8.1.1.8, §12.1.1).
+        if Dialog::uas(&request, tag, "").is_err() {
+            let reply = Builder::reply_with(&request, 400, "Bad Contact", Some(tag));
+            return self.refuse(now, tx, reply);
+        }
         let source = match self.source(now, tx, &request, flow, tag) {
             Some(source) => source,
             None => return,

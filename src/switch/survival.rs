@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Output, Switch, What};
-use crate::call::{AgentChange, Direction, Outcome, Party, Survivor, bucket, hashed};
-use crate::domain::{CallKey, Flow, Moment, PersonId, ShardId, TrunkId};
+use crate::call::{AgentChange, Outcome, Party, Survivor, bucket, hashed};
+use crate::domain::{CallKey, Flow, Moment, PersonId, ShardId};
 use crate::registrar::{Binding, Change, Streams};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::{TxEvent, TxOutput};
@@ -24,10 +24,6 @@ pub struct Cut {
     pub call: CallKey,
     /// The caller's Call-ID.
     pub call_id: Arc<str>,
-    /// Who called whom.
-    pub direction: Direction,
-    /// The trunk it came over.
-    pub trunk: Option<TrunkId>,
     /// The head of the caller's INVITE, and where it came from.
     pub caller: Option<(Flow, Arc<str>)>,
     /// The CANCELs of phones that ring, and where they ring.
@@ -53,9 +49,8 @@ impl Switch {
     /// Takes up what is ours. Before the first input.
     pub fn restore(&mut self, now: Moment, journalled: &Journalled) {
         let streams = if journalled.streams_kept { Streams::Kept } else { Streams::Lost };
-        if journalled.streams_kept {
-            self.give_places_back(journalled);
-        }
+        // Only a worker began anew: the meters still count its calls, and those that go on count again.
+        self.core.shared.meters.trunks.lost(self.core.shard);
         for value in &journalled.bindings {
             self.restore_binding(now, value, streams);
         }
@@ -77,9 +72,7 @@ impl Switch {
                 continue;
             }
             let restored = match proxied {
-                Some(state) => {
-                    self.restore_passing(now, survivor.call, state, journalled.streams_kept)
-                }
+                Some(state) => self.restore_passing(now, survivor.call, state),
                 None => self.calls.restore(&mut self.core.env(now), survivor.clone()),
             };
             if !restored {
@@ -88,24 +81,6 @@ impl Switch {
         }
         self.seats_due(now, true);
         self.settle(now);
-    }
-
-    /// Only a worker began anew: the meters still count its calls' places on their trunks, which those
-    /// that go on take again.
-    fn give_places_back(&self, journalled: &Journalled) {
-        let settings = &self.core.settings;
-        let cut = journalled.cut.iter().filter(|cut| self.owns(&cut.call_id));
-        let cut = cut.map(|cut| (cut.direction, cut.trunk.clone()));
-        let up = journalled.survivors.iter().filter(|s| s.caller.get("proxied").is_none());
-        let up = up.map(|s| (s.direction, s.trunk.clone()));
-        for (direction, trunk) in cut.chain(up) {
-            let out = settings.outbound_trunk.clone().filter(|_| direction == Direction::Outbound);
-            for id in trunk.into_iter().chain(out) {
-                if let Some(slot) = self.core.shared.meters.trunks.slot(&id) {
-                    self.core.shared.meters.trunks.release(slot);
-                }
-            }
-        }
     }
 
     fn restore_binding(&mut self, now: Moment, value: &serde_json::Value, streams: Streams) {

@@ -180,10 +180,18 @@ fn what_makes_no_dialog() {
     for response in [reply(100, None), reply(180, None), reply(486, Some("x"))] {
         assert_eq!(Dialog::uac(&opening(), &response), Err(NoDialog));
     }
+    for contact in ["*", "<tel:+4930>", "<mailto:a@h>"] {
+        let wrong = parse(Builder::forward(&invite).set(Header::Contact, contact).finish());
+        assert_eq!(Dialog::uas(&wrong, "t", "<sip:b@h>"), Err(400), "{contact}");
+    }
+}
+
+#[test]
+fn an_old_caller_without_a_contact_is_addressed_by_its_from() {
+    let invite = invite_by(&[]);
     let without = parse(Builder::forward(&invite).remove(Header::Contact).finish());
-    assert_eq!(Dialog::uas(&without, "t", "<sip:b@h>"), Err(400));
-    let star = parse(Builder::forward(&invite).set(Header::Contact, "*").finish());
-    assert_eq!(Dialog::uas(&star, "t", "<sip:b@h>"), Err(400));
+    let dialog = Dialog::uas(&without, "t", "<sip:b@h>").unwrap();
+    assert_eq!(dialog.remote_target, without.from().unwrap().uri);
 }
 
 #[test]

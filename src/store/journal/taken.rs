@@ -2,7 +2,6 @@
 
 use super::state::{OpenCall, State};
 use crate::call::Survivor;
-use crate::domain::CallKey;
 use crate::switch::{Cut, Journalled, Party, What};
 
 impl State {
@@ -12,7 +11,11 @@ impl State {
         for (key, call) in &self.calls {
             match survivor(call) {
                 Some(survivor) => journalled.survivors.push(survivor),
-                None => journalled.cut.extend(cut(*key, call)),
+                None => {
+                    let (caller, phones) = call.unanswered();
+                    let call_id = call.sip_call_id().into();
+                    journalled.cut.push(Cut { call: *key, call_id, caller, phones });
+                }
             }
         }
         for event in self.bindings.values() {
@@ -39,15 +42,6 @@ impl OpenCall {
             _ => "",
         }
     }
-}
-
-fn cut(key: CallKey, call: &OpenCall) -> Option<Cut> {
-    let What::CallArrived { direction, trunk, sip_call_id, .. } = &call.arrived.what else {
-        return None;
-    };
-    let (caller, phones) = call.unanswered();
-    let (direction, trunk, call_id) = (*direction, trunk.clone(), sip_call_id.clone());
-    Some(Cut { call: key, call_id, direction, trunk, caller, phones })
 }
 
 fn survivor(call: &OpenCall) -> Option<Survivor> {

@@ -60,3 +60,13 @@ fn what_a_trunk_may_not_send_is_answered_with_what_it_may() {
         assert!(refused.header(Header::Allow).is_some_and(|a| a.contains("INVITE")));
     }
 }
+
+#[test]
+fn an_invite_that_can_make_no_dialog_rings_nobody() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.invite_with("03023125001", "c1", OFFER, &[("Contact", "<tel:+493023125001>")]);
+    w.response(TRUNK, 400);
+    w.nothing(OLE);
+    w.assert_quiet();
+}

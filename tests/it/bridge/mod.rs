@@ -10,6 +10,7 @@ mod manners;
 mod plan;
 mod relays;
 mod sim;
+mod storm;
 mod torture;
 mod trust;
 mod world;
@@ -472,8 +473,6 @@ fn after_a_restart_a_ringing_phone_stops_and_the_caller_hears_503() {
     let mut cut = Cut {
         call: CallKey::new(1, ShardId(0), 1),
         call_id: "a1".into(),
-        direction: Direction::Inbound,
-        trunk: Some("pbx".into()),
         caller: None,
         phones: vec![],
     };

@@ -48,6 +48,7 @@ pub struct World {
     pub directory: Arc<Directory>,
     pub policy: Arc<Policy>,
     pub setup: Setup,
+    meters: Arc<Meters>,
     clients: BTreeMap<String, Arc<Client>>,
     inboxes: BTreeMap<SocketAddr, VecDeque<Message>>,
     sent: u32,
@@ -252,6 +253,7 @@ impl World {
         let board = Arc::new(Board::new(board, vec![Arc::new(NoWake)]));
         let now = Moment::from_millis(1_000);
         let wall = "2026-03-03T10:00:00Z".parse().expect("a time");
+        let meters = Arc::new(Meters::new(MeterLimits::default(), [4; 16]));
         let setup = Setup {
             shard: ShardId(0),
             shards: 1,
@@ -262,7 +264,7 @@ impl World {
             shared: Shared {
                 board: board.clone(),
                 location: Arc::new(Location::new()),
-                meters: Arc::new(Meters::new(MeterLimits::default(), [4; 16])),
+                meters: meters.clone(),
             },
             settings,
             directory: directory.clone(),
@@ -280,6 +282,7 @@ impl World {
             board,
             directory,
             policy,
+            meters,
             clients: BTreeMap::new(),
             inboxes: BTreeMap::new(),
             sent: 0,
@@ -316,7 +319,9 @@ impl World {
             match output {
                 Output::Send { flow, bytes } => {
                     let message = Message::parse(bytes).expect("what we send can be read");
-                    message.judge().expect("what we send is right");
+                    let verdict = message.judge();
+                    let text = || String::from_utf8_lossy(message.raw()).into_owned();
+                    assert!(verdict.is_ok(), "what we send is right: {verdict:?}\n{}", text());
                     self.inboxes.entry(flow.remote).or_default().push_back(message);
                 }
                 Output::Identify { .. } if self.never_identify => {}
@@ -412,13 +417,14 @@ impl World {
 
     /// The same with further headers.
     pub fn register_with(&mut self, user: &str, at: &str, more: &[(&str, &str)]) {
+        let id = self.sent;
         let draft = |branch: String, cseq: u32, authorization: Option<String>| {
             let draft = Builder::request(&Method::Register, &format!("sip:{DOMAIN}"))
                 .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
                 .header(Header::MaxForwards, 70)
                 .header(Header::From, format_args!("<sip:{user}@{DOMAIN}>;tag=r{user}"))
                 .header(Header::To, format_args!("<sip:{user}@{DOMAIN}>"))
-                .header(Header::CallId, format_args!("reg-{user}-{at}"))
+                .header(Header::CallId, format_args!("reg-{user}-{at}-{id}"))
                 .header(Header::CSeq, format_args!("{cseq} REGISTER"))
                 .header(Header::Contact, format_args!("<sip:{user}@{at}>"))
                 .header(Header::Expires, 3_600);
@@ -440,6 +446,17 @@ impl World {
 
     /// An INVITE from the trunk.
     pub fn invite(&mut self, from: &str, call_id: &str, body: &str) -> Message {
+        self.invite_with(from, call_id, body, &[("Contact", &format!("<sip:{TRUNK}>"))])
+    }
+
+    /// The same with these headers and no Contact of its own.
+    pub fn invite_with(
+        &mut self,
+        from: &str,
+        call_id: &str,
+        body: &str,
+        more: &[(&str, &str)],
+    ) -> Message {
         let branch = self.branch();
         let draft = Builder::request(&Method::Invite, &format!("sip:100@{DOMAIN}"))
             .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
@@ -447,8 +464,8 @@ impl World {
             .header(Header::From, format_args!("<sip:{from}@pbx>;tag=t{call_id}"))
             .header(Header::To, format_args!("<sip:100@{DOMAIN}>"))
             .header(Header::CallId, call_id)
-            .header(Header::CSeq, "1 INVITE")
-            .header(Header::Contact, format_args!("<sip:{TRUNK}>"));
+            .header(Header::CSeq, "1 INVITE");
+        let draft = more.iter().fold(draft, |draft, (name, value)| draft.named(name, value));
         let draft = match body {
             "" => draft,
             body => draft.body("application/sdp", body.as_bytes()),
@@ -714,6 +731,11 @@ impl World {
     pub fn command(&mut self, command: Command) -> Result<serde_json::Value, Refusal> {
         self.input(Input::Command { id: 1, command, by: "test".into() });
         self.replies.pop().expect("one reply for one command")
+    }
+
+    /// Places of the trunk that are taken.
+    pub fn trunk_calls(&self) -> u32 {
+        self.meters.trunks.slot(&"pbx".into()).map_or(0, |slot| self.meters.trunks.calls(slot))
     }
 
     /// Everything is over: no call, no caller, after the timers no transaction.

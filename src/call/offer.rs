@@ -283,8 +283,12 @@ impl Calls {
                 call.line.turned_away.insert(seat.agent);
                 timers.busy_backoff
             }
-            // Clause C7: for somebody who is on a call the caller may wait.
-            OfferResult::Busy | OfferResult::Failed => timers.busy_backoff,
+            // Most phones say 486 for "decline" too: the step goes on, the earlier queue keeps the call.
+            OfferResult::Busy => {
+                call.line.turned_away.insert(seat.agent);
+                timers.busy_backoff
+            }
+            OfferResult::Failed => timers.busy_backoff,
             OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
         };
         env.desk.back_off(seat.agent, env.now + rest);

@@ -79,7 +79,7 @@ fn a_re_invite_that_is_answered_while_its_cancel_is_on_the_way_is_acknowledged()
 }
 
 #[test]
-fn c7_who_is_on_another_call_is_waited_for() {
+fn c7_whose_phone_says_busy_keeps_the_call_in_line_while_the_next_step_rings() {
     let mut w = world();
     w.key_client("+493023125001");
     w.register("mia", MIA);
@@ -89,10 +89,11 @@ fn c7_who_is_on_another_call_is_waited_for() {
     w.reply(MIA, &offered, 486, "");
     w.request(MIA, Method::Ack);
     assert_eq!(offers(&w), [OfferResult::Busy]);
-    w.run(secs(9));
-    w.nothing(KAI);
-    w.run(secs(2));
-    w.request(MIA, Method::Invite);
+    let other = w.request(KAI, Method::Invite);
+    w.reply(KAI, &other, 603, "");
+    w.request(KAI, Method::Ack);
+    let mia = w.directory.agent(&"mia".into()).expect("mia");
+    assert!(!w.board.presence(mia).is_gone(), "not locked");
 }
 
 #[test]

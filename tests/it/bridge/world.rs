@@ -47,6 +47,7 @@ pub struct World {
     pub board: Arc<Board>,
     pub directory: Arc<Directory>,
     pub policy: Arc<Policy>,
+    #[cfg(feature = "shell")]
     pub setup: Setup,
     meters: Arc<Meters>,
     clients: BTreeMap<String, Arc<Client>>,
@@ -274,6 +275,7 @@ impl World {
         Self {
             now,
             switch: Switch::new(now, setup.clone()),
+            #[cfg(feature = "shell")]
             setup,
             events: Vec::new(),
             replies: Vec::new(),

@@ -1,6 +1,6 @@
 //! Talking to the running server.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,14 +38,20 @@ impl Line {
 
     /// One question. Errors: refused, or the server has gone.
     pub(super) fn ask(&mut self, ask: &Ask) -> Result<Value, Failure> {
-        let gone = |why: String| {
-            Failure::Refused(format!("the server at {} has gone: {why}", self.path.display()))
+        let path = self.path.display();
+        let gone = |why: String| Failure::Refused(format!("the server at {path} has gone: {why}"));
+        let broken = |e: Error| match e.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                let seconds = ANSWER_MAX.as_secs();
+                Failure::Refused(format!("the server at {path} has not answered for {seconds} s"))
+            }
+            _ => gone(e.to_string()),
         };
         let mut line = serde_json::to_vec(ask).map_err(|e| Failure::Usage(e.to_string()))?;
         line.push(b'\n');
-        self.writing.write_all(&line).map_err(|e| gone(e.to_string()))?;
+        self.writing.write_all(&line).map_err(broken)?;
         let mut text = String::new();
-        self.reading.read_line(&mut text).map_err(|e| gone(e.to_string()))?;
+        self.reading.read_line(&mut text).map_err(broken)?;
         match serde_json::from_str(&text).map_err(|e| gone(e.to_string()))? {
             Answer::Ok(value) => Ok(value),
             Answer::Error(why) => Err(Failure::Refused(why)),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::ask::{Line, ask, nobody, switch};
 use super::context::Context;
-use super::output::{Failure, Printed, cell, plain, say, table};
+use super::output::{Failure, Printed, cell, place, plain, say, table};
 use crate::domain::{CallKey, PersonId};
 use crate::server::Ask;
 use crate::switch::Command;
@@ -61,9 +61,10 @@ fn refused(refused: &Value) -> String {
     let (by, at) = (cell(refused, "by"), cell(refused, "at"));
     let mut out = format!("refused        the configuration of {at} ({by}); the old one goes on\n");
     for p in problems {
-        let (file, line, column) = (cell(p, "file"), cell(p, "line"), cell(p, "column"));
+        let number = |field: &str| p[field].as_u64().unwrap_or_default();
+        let place = place(&cell(p, "file"), number("line"), number("column"));
         let (severity, message) = (cell(p, "severity"), cell(p, "message"));
-        out.push_str(&format!("  {file}:{line}:{column}: {severity}: {message}\n"));
+        out.push_str(&format!("  {place}: {severity}: {message}\n"));
     }
     out
 }

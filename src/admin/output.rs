@@ -91,7 +91,8 @@ impl fmt::Display for Failure {
             Self::Refused(why) | Self::Usage(why) => write!(f, "telefonist: {why}"),
             Self::Start(why) => write!(f, "telefonist: cannot start: {}", why.trim_end()),
             Self::Problems(problems) => problems.iter().try_for_each(|p| {
-                writeln!(f, "{}:{}:{}: {}: {}", p.file, p.line, p.column, p.severity, p.message)?;
+                let place = place(&p.file, p.line.into(), p.column.into());
+                writeln!(f, "{place}: {}: {}", p.severity, p.message)?;
                 p.hint.iter().try_for_each(|hint| writeln!(f, "  hint: {hint}"))
             }),
         }
@@ -142,6 +143,11 @@ pub(super) fn plain(text: &str) -> String {
         c => c,
     };
     text.chars().map(shown).collect()
+}
+
+/// `file:line:column`, without what is not known.
+pub(super) fn place(file: &str, line: u64, column: u64) -> String {
+    if line == 0 { file.to_string() } else { format!("{file}:{line}:{column}") }
 }
 
 /// Columns wide enough for their longest cell.

@@ -132,11 +132,12 @@ pub(super) fn bind(path: &Path, settings: &ShellSettings) -> io::Result<UnixList
 pub(super) async fn serve(listener: UnixListener, server: Arc<Server>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        // Who comes when all places are taken waits in the socket's own line. Nobody closes the places.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             let _ = timeout(Duration::from_millis(100), std::future::pending::<()>()).await;
             continue;
         };
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
         let server = server.clone();
         tokio::spawn(async move {
             let by = stream.peer_cred().map_or_else(|_| "unknown".into(), |c| user_name(c.uid()));

@@ -221,7 +221,13 @@ pub fn request(method: &str, from: SocketAddr, transport: &str) -> String {
 /// The next answer.
 pub fn heard(socket: &UdpSocket) -> String {
     let mut buffer = vec![0; 65_535];
-    let len = socket.recv(&mut buffer).expect("an answer");
+    let len = loop {
+        match socket.recv(&mut buffer) {
+            // Another test's child ended, or somebody stopped this process for a while.
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            heard => break heard.expect("an answer"),
+        }
+    };
     String::from_utf8_lossy(&buffer[..len]).into_owned()
 }
 

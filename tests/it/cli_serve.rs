@@ -221,6 +221,42 @@ fn people_are_paused_by_name_and_the_journal_says_by_whom() {
 }
 
 #[test]
+fn many_who_ask_at_once_are_all_answered() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    let asking = (0..60).map(|_| {
+        let mut program = scene.program(&["status", "--json"]);
+        program.stdout(std::process::Stdio::null()).spawn().expect("it runs")
+    });
+    let asking: Vec<_> = asking.collect();
+    for mut child in asking {
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_half_written_file_changes_nothing_and_is_not_complained_of() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let before = scene.json(&["status"])["policy"].clone();
+    let file = scene.config().join("policy.toml");
+    let whole = std::fs::read_to_string(&file).expect("there");
+    std::fs::write(&file, &whole[..whole.len() / 2]).expect("written");
+    let other = whole.replace("grace_days         = 0", "grace_days = 3");
+    std::fs::write(&file, other).expect("written");
+    let line = server.says("configuration reloaded");
+    assert!(line.contains("changed=true"), "{line}");
+    let status = scene.json(&["status"]);
+    assert!(status["policy"] != before && status["refused"].is_null(), "{status}");
+    // As an editor saves: beside it, then in its place.
+    let beside = scene.config().join(".policy.toml.swp");
+    std::fs::write(&beside, &whole).expect("written");
+    std::fs::rename(&beside, &file).expect("moved");
+    server.says("configuration reloaded");
+    assert_eq!(scene.json(&["status"])["policy"], before);
+}
+
+#[test]
 fn a_foreign_lock_on_the_clients_stops_nothing() {
     let scene = Scene::with_company();
     let _server = scene.serve();

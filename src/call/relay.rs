@@ -447,21 +447,15 @@ impl Calls {
             self.fork_failed(env, offer, fork, 503);
         }
         let grace = env.now + env.settings.timers.flow_grace;
-        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        let uses = |leg: &Leg| leg.flow == flow && leg.binding.is_some();
+        let any = |c: &&Call| c.caller_leg.iter().chain(&c.callee_leg).any(uses);
+        let keys: Vec<CallKey> = self.calls.values().filter(any).map(|c| c.key).collect();
         for key in keys {
-            let uses = |leg: &Option<Leg>| {
-                leg.as_ref().is_some_and(|l| l.flow == flow && l.binding.is_some())
-            };
-            if self.calls.get(&key).is_some_and(|c| uses(&c.caller_leg) || uses(&c.callee_leg)) {
-                self.with(key, |_, call| {
-                    for leg in call.caller_leg.iter_mut().chain(&mut call.callee_leg) {
-                        if leg.flow == flow && leg.binding.is_some() {
-                            leg.flow_lost = Some(grace);
-                        }
-                    }
-                });
-                self.cut_off.insert(key);
-            }
+            self.with(key, |_, call| {
+                let legs = call.caller_leg.iter_mut().chain(&mut call.callee_leg);
+                legs.filter(|l| uses(l)).for_each(|l| l.flow_lost = Some(grace));
+            });
+            self.cut_off.insert(key);
         }
     }
 

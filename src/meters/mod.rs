@@ -45,6 +45,8 @@ pub struct Meters {
     pub sources: Sources,
     /// Requests of nobody we know, by the source address that they claim.
     pub strangers: Sources,
+    /// Answers to datagrams of addresses that have proved nothing.
+    pub answers: Sources,
     /// Digest nonces.
     pub nonces: Nonces,
     /// Figures.
@@ -59,6 +61,7 @@ impl Meters {
             trunks: Trunks::new(limits.trunks_max, key),
             sources: Sources::new(limits.sources_max, key),
             strangers: Sources::new(limits.sources_max, key),
+            answers: Sources::new(limits.sources_max, key),
             nonces: Nonces::new(limits.nonces_max, key),
             counters: Counters::default(),
         }

@@ -113,9 +113,7 @@ impl Switch {
     ) -> Option<Passage> {
         match self.proxy.arrive(request, flow) {
             Arrival::Open(passage) => return Some(passage),
-            Arrival::Refused(answer) => {
-                self.core.tx.respond_once(now, tx, answer.status, answer.bytes);
-            }
+            Arrival::Refused(answer) => self.once(now, (tx, flow), answer),
             Arrival::Along(passage) => {
                 let location = self.core.shared.location.clone();
                 let reach: Reach<'_> = &|end, hop| reach(&location, end, hop);

@@ -15,7 +15,7 @@ use crate::call::Source;
 use crate::dialog::Dialog;
 use crate::domain::{Credentials, Flow, Moment, PersonId, Trunk, TrunkIdentity};
 use crate::meters::{Counter, Meters, NonceUse};
-use crate::proxy::{Capabilities, answer_to};
+use crate::proxy::{Answer, Capabilities, answer_to};
 use crate::registrar::{self, Change, NONCE_LIFETIME, NonceWindow, Presented, Verdict};
 use crate::sip::{Builder, Header, Message, Method, Uri};
 use crate::transaction::ServerTx;
@@ -36,6 +36,10 @@ impl NonceWindow for Window<'_> {
     }
 }
 
+/// Challenges and refusals by datagram to one address: enough for thousands of phones behind one NAT that
+/// register each minute, and no flood to whom somebody wants to harm.
+const ANSWERS_PER_MINUTE_MAX: u32 = 6_000;
+
 /// A draining server's trunks may come back after this many seconds.
 const DRAIN_RETRY_AFTER_S: u32 = 10;
 
@@ -50,7 +54,7 @@ impl Switch {
             Method::Register | Method::Invite | Method::Options | Method::Bye | Method::Update
         );
         if request.max_forwards() == Some(0) && *request.method() != Method::Options {
-            return self.refuse(now, tx, Builder::reply(&request, 483, Some(&tag)));
+            return self.refuse(now, (tx, flow), Builder::reply(&request, 483, Some(&tag)));
         }
         let tagged = request.to_tag().is_some() && *request.method() != Method::Register;
         let tagged = tagged || matches!(request.method(), Method::Bye | Method::Update);
@@ -58,19 +62,19 @@ impl Switch {
             return;
         }
         if *request.method() == Method::Options && !tagged && self.drains_for(flow) {
-            return self.refuse(now, tx, busy(&request, &tag));
+            return self.refuse(now, (tx, flow), busy(&request, &tag));
         }
         if tagged || for_us {
             let in_dialog = !tagged;
             if let Some(answer) = answer_to(&request, &CAN, in_dialog, &tag) {
-                return self.core.tx.respond_once(now, tx, answer.status, answer.bytes);
+                return self.once(now, (tx, flow), answer);
             }
         }
         match request.method() {
             Method::Register => self.register(now, tx, &request, flow, &tag),
             Method::Invite => self.invite(now, tx, request, flow, &tag),
             Method::Bye | Method::Update | Method::Prack => {
-                self.refuse(now, tx, Builder::reply(&request, 481, Some(&tag)));
+                self.refuse(now, (tx, flow), Builder::reply(&request, 481, Some(&tag)));
             }
             _ => self.between_people(now, tx, request, flow, &tag),
         }
@@ -82,9 +86,21 @@ impl Switch {
     }
 
     /// An answer to somebody whom we do not know (yet), kept by nobody.
-    fn refuse(&mut self, now: Moment, tx: ServerTx, reply: Builder) {
+    fn refuse(&mut self, now: Moment, to: (ServerTx, Flow), reply: Builder) {
         let bytes = reply.finish();
-        self.core.tx.respond_once(now, tx, status_of(&bytes), bytes);
+        self.once(now, to, Answer { status: status_of(&bytes), bytes });
+    }
+
+    /// The source of a datagram may be forged and our answer be the longer of the two: an address gets
+    /// so many of them and no more.
+    pub(super) fn once(&mut self, now: Moment, (tx, flow): (ServerTx, Flow), answer: Answer) {
+        let is_doubtful = !flow.transport.is_reliable() && self.trunk_at(flow).is_none();
+        let meters = &self.core.shared.meters;
+        if is_doubtful && meters.answers.failed(flow.remote.ip(), now) > ANSWERS_PER_MINUTE_MAX {
+            meters.counters.count(Counter::SourcesSilenced);
+            return self.core.tx.ignore(tx);
+        }
+        self.core.tx.respond_once(now, tx, answer.status, answer.bytes);
     }
 
     /// A source of too many wrong passwords is not answered: new requests of it are dropped unread. A
@@ -120,23 +136,23 @@ impl Switch {
         }
         meters.counters.count(Counter::AuthFailures);
         tracing::info!(source = %flow, method = %request.method(), "from nowhere known: 403");
-        self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
+        self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
     }
 
     fn register(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
         if let Some(reply) = registrar::screen(request, &self.core.settings, tag) {
-            return self.refuse(now, tx, reply);
+            return self.refuse(now, (tx, flow), reply);
         }
         let user = match self.verdict(now, request, flow, false) {
             Verdict::Ok { user } => user,
             Verdict::Challenge { stale } => {
                 let reply =
                     self.auth.challenge(now, (request, flow.remote.ip()), false, stale, tag);
-                return self.refuse(now, tx, reply);
+                return self.refuse(now, (tx, flow), reply);
             }
             Verdict::Forbidden => {
                 self.failed(now, flow.remote.ip());
-                return self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
+                return self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
             }
         };
         let presented = Presented { request, flow, user: &user, tag };
@@ -242,7 +258,7 @@ impl Switch {
         // Nobody's phone is to ring for a call that cannot become a dialog (§8.1.1.8, §12.1.1).
         if Dialog::uas(&request, tag, "").is_err() {
             let reply = Builder::reply_with(&request, 400, "Bad Contact", Some(tag));
-            return self.refuse(now, tx, reply);
+            return self.refuse(now, (tx, flow), reply);
         }
         let source = match self.source(now, tx, &request, flow, tag) {
             Some(source) => source,
@@ -281,18 +297,18 @@ impl Switch {
                 let source =
                     person.or_else(|| self.digest_trunk(&user).cloned().map(Source::Trunk));
                 if source.is_none() {
-                    self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
+                    self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
                 }
                 source
             }
             Verdict::Challenge { stale } => {
                 let reply = self.auth.challenge(now, (request, flow.remote.ip()), true, stale, tag);
-                self.refuse(now, tx, reply);
+                self.refuse(now, (tx, flow), reply);
                 None
             }
             Verdict::Forbidden => {
                 self.failed(now, flow.remote.ip());
-                self.refuse(now, tx, Builder::reply(request, 403, Some(tag)));
+                self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
                 None
             }
         }

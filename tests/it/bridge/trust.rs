@@ -209,3 +209,17 @@ fn nobody_writes_in_a_colleagues_name() {
     w.response(OLE, 403);
     w.nothing(IDA);
 }
+
+#[test]
+fn an_address_gets_so_many_answers_by_datagram_and_no_more() {
+    let mut w = world();
+    let asks = |w: &mut World| {
+        let request = ask(w, "OPTIONS", "sip:example.com", "sip:x@elsewhere.test", "");
+        w.send(STRANGER, request);
+        usize::from(w.take(STRANGER).is_some())
+    };
+    assert_eq!((0..7_000).map(|_| asks(&mut w)).sum::<usize>(), 6_000);
+    w.register("ole", OLE);
+    w.run(secs(61));
+    assert_eq!(asks(&mut w), 1, "a minute later");
+}

@@ -70,3 +70,42 @@ fn an_invite_that_can_make_no_dialog_rings_nobody() {
     w.nothing(OLE);
     w.assert_quiet();
 }
+
+#[test]
+fn a_trunk_with_all_its_calls_hears_503_and_when_to_come_again_until_one_ends() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let calls: Vec<Message> =
+        (0..11).map(|n| w.invite("03023125001", &format!("l{n}"), OFFER)).collect();
+    while w.take(TRUNK).is_some() {}
+    let over = w.invite("03023125001", "over", OFFER);
+    let refused = w.take_at_host("192.0.2.10").into_iter().find(|m| m.status() == 503);
+    let refused = refused.expect("a refusal");
+    assert!(refused.has(Header::RetryAfter));
+    w.ack_failure(TRUNK, &over, &refused);
+    w.cancel(&calls[7]);
+    while w.take(TRUNK).is_some() {}
+    w.invite("03023125001", "again", OFFER);
+    w.response(TRUNK, 180);
+}
+
+#[test]
+fn a_call_that_goes_round_in_circles_ends_at_its_last_hop() {
+    let mut w = world();
+    w.register("ole", OLE);
+    for (left, rings) in [("1", true), ("0", false)] {
+        let contact = format!("<sip:{TRUNK}>");
+        let more = [("Contact", &*contact), ("Max-Forwards", left)];
+        w.invite_with("03023125001", &format!("hops{left}"), OFFER, &more);
+        if rings {
+            let offered = w.request(OLE, Method::Invite);
+            assert_eq!(offered.max_forwards(), Some(0), "one less on each round");
+            w.reply(OLE, &offered, 486, "");
+            w.request(OLE, Method::Ack);
+            while w.take(TRUNK).is_some() {}
+        } else {
+            w.response(TRUNK, 483);
+            w.nothing(OLE);
+        }
+    }
+}

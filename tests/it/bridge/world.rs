@@ -103,7 +103,7 @@ pub fn pbx() -> Trunk {
         }),
         trusted: true,
         numbers: NumberFormat::of("DE"),
-        calls_max: 20,
+        calls_max: 11,
         calls_per_second_max: 100,
         options_every: Duration::ZERO,
         answer_within: Duration::from_secs(110),
@@ -462,12 +462,13 @@ impl World {
         let branch = self.branch();
         let draft = Builder::request(&Method::Invite, &format!("sip:100@{DOMAIN}"))
             .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
-            .header(Header::MaxForwards, 70)
             .header(Header::From, format_args!("<sip:{from}@pbx>;tag=t{call_id}"))
             .header(Header::To, format_args!("<sip:100@{DOMAIN}>"))
             .header(Header::CallId, call_id)
             .header(Header::CSeq, "1 INVITE");
         let draft = more.iter().fold(draft, |draft, (name, value)| draft.named(name, value));
+        let hops = more.iter().any(|(name, _)| *name == "Max-Forwards");
+        let draft = if hops { draft } else { draft.header(Header::MaxForwards, 70) };
         let draft = match body {
             "" => draft,
             body => draft.body("application/sdp", body.as_bytes()),

@@ -20,6 +20,7 @@ mod answer;
 mod arrive;
 mod caller;
 mod direct;
+mod early;
 mod ending;
 mod env;
 mod event;

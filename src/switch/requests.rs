@@ -49,6 +49,12 @@ impl Switch {
     /// one answer.
     pub(super) fn request(&mut self, now: Moment, tx: ServerTx, request: Message, flow: Flow) {
         let tag = self.core.tx.stateless_tag(&request);
+        if *request.method() == Method::Bye
+            && self.trunk_at(flow).is_some()
+            && self.calls.given_up_by(&mut self.core.env(now), &request)
+        {
+            return self.answer(now, tx, Builder::reply(&request, 200, None));
+        }
         let for_us = matches!(
             request.method(),
             Method::Register | Method::Invite | Method::Options | Method::Bye | Method::Update

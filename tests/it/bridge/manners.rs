@@ -1,6 +1,7 @@
 //! Requests that come at the wrong moment or ask for too much (RFC 3261 §8.2, §14.2, §21.4.6).
 
 use telefonist::sip::{Header, Message, Method};
+use telefonist::switch::{Outcome, Party};
 
 use super::world::{ANSWER, OFFER, TRUNK, World};
 use super::{OLE, world};
@@ -108,4 +109,26 @@ fn a_call_that_goes_round_in_circles_ends_at_its_last_hop() {
             w.nothing(OLE);
         }
     }
+}
+
+#[test]
+fn a_trunk_may_hang_up_before_the_answer() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let invite = w.invite("03023125001", "e1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    let ringing = w.response(TRUNK, 180);
+    w.early(&ringing, "wrong", 2);
+    w.response(TRUNK, 481);
+    let tag = ringing.to_tag().expect("an early dialog").to_owned();
+    w.early(&ringing, &tag, 3);
+    let heard = w.take_at_host("192.0.2.10");
+    let said = |status| heard.iter().find(|m| m.status() == status).expect("an answer");
+    assert_eq!(*said(200).method(), Method::Bye);
+    w.ack_failure(TRUNK, &invite, said(487));
+    w.request(OLE, Method::Cancel);
+    w.reply(OLE, &offered, 487, "");
+    assert_eq!(super::ended(&w), [(Party::Caller, Outcome::Abandoned)]);
+    w.assert_quiet();
 }

@@ -508,6 +508,20 @@ impl World {
         self.send(at, draft.finish());
     }
 
+    /// The trunk's BYE to a provisional response, with this To tag.
+    pub fn early(&mut self, ringing: &Message, tag: &str, cseq: u32) {
+        let branch = self.branch();
+        let uri = format!("sip:100@{DOMAIN}");
+        let draft = Builder::request(&Method::Bye, &uri)
+            .header(Header::Via, format_args!("SIP/2.0/UDP {TRUNK};branch={branch};rport"))
+            .header(Header::MaxForwards, 70)
+            .copy(ringing, Header::From)
+            .header(Header::To, format_args!("<{uri}>;tag={tag}"))
+            .copy(ringing, Header::CallId)
+            .header(Header::CSeq, format_args!("{cseq} BYE"));
+        self.send(TRUNK, draft.finish());
+    }
+
     /// The trunk's ACK or other request in the dialog of its INVITE and our 200.
     pub fn in_dialog(&mut self, ok: &Message, method: Method, cseq: u32, body: &str) -> Message {
         self.in_dialog_with(ok, method, cseq, body, &[])

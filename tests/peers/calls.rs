@@ -175,6 +175,18 @@ fn a_trunk_over_tcp_reaches_a_phone_over_udp() {
 }
 
 #[test]
+fn a_phone_hangs_up_on_a_trunk_over_tcp() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let phones = vec![phone(&scene, "201", "answer_and_bye").tcp()];
+    let _phones = registered(&mut scene, phones);
+    caller(&scene, "call_until_bye").tcp().run(&scene).done();
+    assert_eq!(scene.story().call.ended_by, Some(Party::Callee));
+}
+
+#[test]
 fn a_phone_over_tcp_is_reached_over_its_own_connection_and_goes_with_it() {
     if !installed(&["sipp"]) {
         return;

@@ -47,6 +47,10 @@ fn caller_and_linphone_hear_each_other_over_tcp_until_linphone_hangs_up() {
     let (mut scene, mut caller, mut operator) = caller_and_linphone("tcp");
     caller.listen();
     operator.listen();
+    operator.say("pause");
+    operator.wait_for("paused");
+    operator.say("resume 1");
+    operator.wait_for("Media streams established");
     operator.say("terminate");
     caller.wait_for("CALL_CLOSED");
     caller.heard(440);

@@ -140,6 +140,30 @@ fn a_call_out_by_way_of_a_pbx_ends_from_both_sides() {
 }
 
 #[test]
+fn the_other_side_hangs_up_on_a_person_who_dialled_over_tcp() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let (mut scene, carrier) = with_carrier("answer_and_bye");
+    dialler(&scene, "201", "0030231250", "dial_until_bye").tcp().run(&scene).done();
+    carrier.done();
+    assert_eq!(scene.story().call.ended_by, Some(Party::Callee));
+}
+
+#[test]
+fn a_carrier_puts_the_person_on_hold_and_back() {
+    if !installed(&["sipp"]) {
+        return;
+    }
+    let (mut scene, carrier) = with_carrier("answer_then_hold");
+    let person = dialler(&scene, "201", "0030231250", "dial_held").run(&scene);
+    carrier.done();
+    person.done();
+    let story = scene.story();
+    assert_eq!(story.call.ended_by, Some(Party::Callee), "{story:#?}");
+}
+
+#[test]
 fn what_the_carrier_refuses_the_person_hears() {
     if !installed(&["sipp"]) {
         return;

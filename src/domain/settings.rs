@@ -296,9 +296,11 @@ impl Settings {
 }
 
 impl Listener {
-    /// What is bound here can send to `remote`.
+    /// What is bound here can send to `remote`: loopback reaches its own host only.
     pub fn reaches(&self, transport: Transport, remote: SocketAddr) -> bool {
-        self.transport == transport && self.bind.is_ipv4() == remote.is_ipv4()
+        self.transport == transport
+            && self.bind.is_ipv4() == remote.is_ipv4()
+            && (!self.bind.ip().is_loopback() || remote.ip().is_loopback())
     }
 
     /// The advertised port.
@@ -454,5 +456,30 @@ pub(crate) mod tests {
         assert_eq!(flow(Transport::Udp, "192.0.2.1").map(|flow| flow.listener), Some(0));
         assert_eq!(flow(Transport::Tcp, "192.0.2.1"), None);
         assert_eq!(flow(Transport::Udp, "pbx.example"), None, "its name has no address yet");
+    }
+
+    #[test]
+    fn a_trunk_is_reached_over_the_first_listener_that_can_speak_to_it() {
+        let listener = |transport, bind: &str| Listener {
+            transport,
+            bind: bind.parse().expect("a literal"),
+            advertise: Arc::from(bind),
+        };
+        let listeners = vec![
+            listener(Transport::Udp, "127.0.0.1:5060"),
+            listener(Transport::Udp, "[::1]:5060"),
+            listener(Transport::Tcp, "10.0.0.1:5060"),
+            listener(Transport::Udp, "10.0.0.1:5060"),
+            listener(Transport::Udp, "10.0.0.2:5060"),
+        ];
+        let ours = Settings { listeners, ..example() };
+        let over = |transport, host: &str| {
+            Some(ours.flow_to(&TrunkTarget::new(transport, host)?)?.listener)
+        };
+        assert_eq!(over(Transport::Udp, "127.0.0.6:5070"), Some(0));
+        assert_eq!(over(Transport::Udp, "10.0.0.9:5060"), Some(3), "not over loopback");
+        assert_eq!(over(Transport::Tcp, "10.0.0.9:5060"), Some(2));
+        assert_eq!(over(Transport::Udp, "[::1]:5070"), Some(1));
+        assert_eq!(over(Transport::Udp, "[2001:db8::9]:5060"), None);
     }
 }

@@ -153,7 +153,7 @@ mod tests {
 
     fn settings() -> Settings {
         let config = config::parse("telefonist.toml", TEXT).expect("a configuration");
-        let bind = "127.0.0.1:5060".parse().expect("an address");
+        let bind = "10.0.0.1:5060".parse().expect("an address");
         let transport = Transport::Udp;
         let listener = Listener { transport, bind, advertise: "127.0.0.1:5060".into() };
         Settings { listeners: vec![listener], ..Settings::clone(&config.settings) }

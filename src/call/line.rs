@@ -14,16 +14,13 @@ impl Calls {
     /// Agents that the desk has given to calls of ours.
     pub fn assignments(&mut self, env: &mut Env<'_>) {
         while let Some(assignment) = env.desk.poll() {
-            let Assignment { call, agent, token, queue, at } = assignment;
+            let Assignment { call, token, .. } = assignment;
             if !self.calls.contains_key(&call) {
                 // Cannot be: a call leaves the desk when it ends. The agent is not to suffer for it.
                 env.desk.release(env.now, token, crate::acd::After::Free);
                 continue;
             }
-            self.with(call, |calls, call| {
-                let step = call.line.step_of(queue);
-                calls.offer_to_agent(env, call, (agent, token), step, at);
-            });
+            self.with(call, |calls, call| calls.offer_to_agent(env, call, &assignment));
         }
     }
 

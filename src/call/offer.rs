@@ -11,8 +11,8 @@
 
 use std::time::Duration;
 
-use crate::acd::{After, Token};
-use crate::domain::{AgentId, CallKey, Moment};
+use crate::acd::{After, Assignment};
+use crate::domain::{CallKey, Moment};
 use crate::sip::Message;
 
 use super::fork::{Fork, Target, silent_at};
@@ -44,6 +44,8 @@ pub enum Kind {
         step: usize,
         /// When the desk bound them.
         at: Moment,
+        /// It is the person's own queue: the step is directed at them.
+        own: bool,
     },
     /// One of our people called somebody directly; the answer is theirs to hear.
     Direct,
@@ -100,10 +102,11 @@ impl Calls {
         &mut self,
         env: &mut Env<'_>,
         call: &mut Call,
-        (agent, token): (AgentId, Token),
-        step: usize,
-        at: Moment,
+        assignment: &Assignment,
     ) {
+        let Assignment { agent, token, queue, at, .. } = *assignment;
+        let step = call.line.step_of(queue);
+        let own = queue == env.board.own_queue(agent);
         let domain = env.domain();
         let user = env.directory.person(agent).and_then(|p| p.sip_user.clone());
         let bindings = user.map(|user| env.location.bindings(&user)).unwrap_or_default();
@@ -111,7 +114,7 @@ impl Calls {
         let from = self.shown_caller(env, call);
         let ring = call.plan_step(step).map_or(Duration::from_secs(20), |s| s.ring);
         let seat = Seat { agent, token: Some(token) };
-        let kind = Kind::Distributed { step, at };
+        let kind = Kind::Distributed { step, at, own };
         self.start_offer(env, call, Some(seat), kind, targets, &from, env.now + ring);
     }
 
@@ -182,7 +185,7 @@ impl Calls {
         phones: usize,
     ) {
         let (step, at) = match kind {
-            Kind::Distributed { step, at } => (step, at),
+            Kind::Distributed { step, at, .. } => (step, at),
             Kind::Direct => (0, env.now),
         };
         let mut people = call.plan_step(step).into_iter().flat_map(|s| &s.people);
@@ -283,9 +286,12 @@ impl Calls {
                 call.line.turned_away.insert(seat.agent);
                 timers.busy_backoff
             }
-            // Most phones say 486 for "decline" too: the step goes on, the earlier queue keeps the call.
+            // Clause C7: in a group the caller may wait for who is busy. A step that is directed at them
+            // ends: most phones say 486 for "decline" too. Their queue keeps the call.
             OfferResult::Busy => {
-                call.line.turned_away.insert(seat.agent);
+                if matches!(offer.kind, Kind::Distributed { own: true, .. }) {
+                    call.line.turned_away.insert(seat.agent);
+                }
                 timers.busy_backoff
             }
             OfferResult::Failed => timers.busy_backoff,

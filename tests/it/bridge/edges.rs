@@ -97,6 +97,22 @@ fn c7_whose_phone_says_busy_keeps_the_call_in_line_while_the_next_step_rings() {
 }
 
 #[test]
+fn c7_in_a_group_the_caller_waits_for_whose_phone_says_busy() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 486, "");
+    w.request(OLE, Method::Ack);
+    assert_eq!(offers(&w), [OfferResult::Busy]);
+    w.run(secs(9));
+    w.nothing(OLE);
+    assert_eq!(w.promises, 0, "nobody is fobbed off");
+    w.run(secs(2));
+    w.request(OLE, Method::Invite);
+}
+
+#[test]
 fn a_phone_that_rang_and_said_503_does_not_leave_its_owner_unreachable() {
     let mut w = world();
     w.register("ole", OLE);

@@ -1,5 +1,8 @@
 //! Requests that come at the wrong moment or ask for too much (RFC 3261 §8.2, §14.2, §21.4.6).
 
+use std::sync::Arc;
+
+use telefonist::domain::Trunk;
 use telefonist::sip::{Header, Message, Method};
 use telefonist::switch::{Outcome, Party};
 
@@ -75,6 +78,7 @@ fn an_invite_that_can_make_no_dialog_rings_nobody() {
 #[test]
 fn a_trunk_with_all_its_calls_hears_503_and_when_to_come_again_until_one_ends() {
     let mut w = world();
+    w.set(|s| s.trunks[0] = Arc::new(Trunk { calls_max: 11, ..Trunk::clone(&s.trunks[0]) }));
     w.register("ole", OLE);
     let calls: Vec<Message> =
         (0..11).map(|n| w.invite("03023125001", &format!("l{n}"), OFFER)).collect();

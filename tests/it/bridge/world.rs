@@ -103,7 +103,7 @@ pub fn pbx() -> Trunk {
         }),
         trusted: true,
         numbers: NumberFormat::of("DE"),
-        calls_max: 11,
+        calls_max: 20,
         calls_per_second_max: 100,
         options_every: Duration::ZERO,
         answer_within: Duration::from_secs(110),

@@ -28,6 +28,10 @@ impl Message {
     /// `Err` says what to answer, or to drop it. Errors: 400 malformed, 416 a Request-URI's scheme that we do not
     /// know, 505 another version of SIP.
     pub fn judge(&self) -> Result<(), Rejection> {
+        self.verdict(|| self.weigh())
+    }
+
+    fn weigh(&self) -> Result<(), Rejection> {
         let verdict = self.version_is_ours().and_then(|()| {
             self.lexes()?;
             self.has_what_it_must()?;

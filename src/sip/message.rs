@@ -6,11 +6,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::fault::{Fault, ParseError};
+use super::fault::{Fault, ParseError, Rejection};
 use super::header::Header;
 use super::lexer::{self, Index, Line, Span, Start};
 use super::list::split_values;
@@ -25,6 +25,8 @@ pub struct Message(Arc<Inner>);
 struct Inner {
     raw: Bytes,
     index: Index,
+    /// Sockets and transactions both ask, of the same message.
+    verdict: OnceLock<Result<(), Rejection>>,
 }
 
 impl Message {
@@ -36,7 +38,7 @@ impl Message {
         let raw = raw.slice(begin..);
         let index = Index::of(&raw)?;
         let raw = raw.slice(..index.body_end as usize);
-        Ok(Message(Arc::new(Inner { raw, index })))
+        Ok(Message(Arc::new(Inner { raw, index, verdict: OnceLock::new() })))
     }
 
     /// The whole message as it came, from the first line to the end of the body.
@@ -230,7 +232,15 @@ impl Message {
         }
         out.put_slice(&raw[line.end as usize..]);
         let index = self.0.index.with_line(at, name.len(), value.len());
-        Message(Arc::new(Inner { raw: out.freeze(), index }))
+        Message(Arc::new(Inner { raw: out.freeze(), index, verdict: OnceLock::new() }))
+    }
+
+    /// What `weigh` says, which is asked once.
+    pub(super) fn verdict(
+        &self,
+        weigh: impl FnOnce() -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
+        *self.0.verdict.get_or_init(weigh)
     }
 
     pub(super) fn fault(&self) -> Option<Fault> {

@@ -335,14 +335,14 @@ fn a_colleague_who_is_busy_or_declines_or_is_away_is_heard_to_be() {
 }
 
 #[test]
-fn who_dials_their_own_number_is_free_again_afterwards() {
+fn who_dials_their_own_number_hears_busy_and_is_free_again() {
     if !installed(&["sipp"]) {
         return;
     }
     let mut scene = Scene::start();
     let phones = vec![phone(&scene, "201", "answer")];
     let _phones = registered(&mut scene, phones);
-    dialler(&scene, "201", "201", "dial").run(&scene).done();
+    dialler(&scene, "201", "201", "dial_failed 486").run(&scene).done();
     scene.story();
     scene.until("free again", |s| (state(s).0 == "ready").then_some(()));
 }

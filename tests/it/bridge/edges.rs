@@ -4,23 +4,11 @@ use std::time::Duration;
 
 use telefonist::acd::AgentState;
 use telefonist::domain::Directory;
-use telefonist::sip::{Header, Message, Method};
+use telefonist::sip::{Header, Method};
 use telefonist::switch::{Command, Event, Input, OfferResult, Outcome, Party, What};
 
-use super::world::{ANSWER, OFFER, TRUNK, World};
+use super::world::{ANSWER, OFFER, TRUNK};
 use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
-
-/// Ole talks with the trunk's caller: his INVITE, and the 200 that the caller got.
-fn talking(w: &mut World, number: &str, call_id: &str, phone: &str) -> (Message, Message) {
-    w.invite(number, call_id, OFFER);
-    let offered = w.request(phone, Method::Invite);
-    w.reply(phone, &offered, 200, ANSWER);
-    w.request(phone, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
-    (offered, ok)
-}
 
 #[test]
 fn a_probe_that_is_due_before_the_ack_does_not_spin() {
@@ -42,7 +30,7 @@ fn a_probe_that_is_due_before_the_ack_does_not_spin() {
 fn a_hold_leaves_nothing_behind() {
     let mut w = world();
     w.register("ole", OLE);
-    let (_, ok) = talking(&mut w, "03023125001", "a1", OLE);
+    let (_, ok) = w.talk("03023125001", "a1", OLE);
     for cseq in 2..5 {
         w.in_dialog(&ok, Method::Invite, cseq, &OFFER.replace("t=0 0", "t=0 0\r\na=inactive"));
         let passed = w.request(OLE, Method::Invite);
@@ -61,7 +49,7 @@ fn a_hold_leaves_nothing_behind() {
 fn a_re_invite_that_is_answered_while_its_cancel_is_on_the_way_is_acknowledged() {
     let mut w = world();
     w.register("ole", OLE);
-    let (_, ok) = talking(&mut w, "03023125001", "a1", OLE);
+    let (_, ok) = w.talk("03023125001", "a1", OLE);
     let hold = w.in_dialog(&ok, Method::Invite, 2, OFFER);
     let passed = w.request(OLE, Method::Invite);
     w.reply(OLE, &passed, 100, "");
@@ -133,7 +121,7 @@ fn a_phone_that_rang_and_said_503_does_not_leave_its_owner_unreachable() {
 fn a_phone_that_registers_while_a_caller_waits_rings_at_once() {
     let mut w = world();
     w.register("ida", IDA);
-    talking(&mut w, "03023125001", "a1", IDA);
+    w.talk("03023125001", "a1", IDA);
     w.invite("03023125002", "a2", OFFER);
     w.response(TRUNK, 180);
     w.run(secs(3));
@@ -225,7 +213,7 @@ fn a_caller_who_is_not_identified_when_draining_ends_has_an_owner_for_the_callba
 fn a_long_calls_cseq_never_runs_away_from_the_journal() {
     let mut w = world();
     w.register("ole", OLE);
-    talking(&mut w, "03023125001", "a1", OLE);
+    w.talk("03023125001", "a1", OLE);
     let mut last = 1;
     for _ in 0..130 {
         w.run(secs(60));
@@ -251,7 +239,7 @@ fn a_long_calls_cseq_never_runs_away_from_the_journal() {
 fn the_record_of_an_answered_call_has_no_refusal() {
     let mut w = world();
     w.register("ole", OLE);
-    talking(&mut w, "03023125001", "a1", OLE);
+    w.talk("03023125001", "a1", OLE);
     let call = w.events.iter().find_map(What::call).expect("a call");
     w.command(Command::Hangup { call }).expect("it is up");
     let told = w.events.iter().find_map(|e| match e {
@@ -306,7 +294,7 @@ fn a_colleague_who_is_on_a_call_is_busy_for_another_colleague() {
     let mut w = world();
     w.register("ole", OLE);
     w.register("ida", IDA);
-    let (offered, _) = talking(&mut w, "03023125001", "a1", OLE);
+    let (offered, _) = w.talk("03023125001", "a1", OLE);
     let busy = w.dial(IDA, "ida", "ole", OFFER);
     assert_eq!(busy.status(), 486);
     w.nothing(OLE);

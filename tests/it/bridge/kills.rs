@@ -152,13 +152,7 @@ fn a_worker_that_is_built_anew_counts_no_place_on_a_trunk_twice() {
     let trunks = w.setup.shared.meters.clone();
     let count = || trunks.trunks.calls(trunks.trunks.slot(&"pbx".into()).expect("a trunk"));
     // One talks, one waits, one goes out.
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    let (offered, _) = w.talk("03023125001", "a1", OLE);
     w.start_dial(ida, "ida", "03023125999", OFFER);
     w.request(TRUNK, Method::Invite);
     w.invite("03023125002", "a2", OFFER);

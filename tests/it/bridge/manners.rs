@@ -12,13 +12,7 @@ use super::{OLE, world};
 /// A call between the trunk and ole; our 200 to the trunk, and the INVITE that ole got.
 fn talking(w: &mut World) -> (Message, Message) {
     w.register("ole", OLE);
-    w.invite("03023125001", "m1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    let (offered, ok) = w.talk("03023125001", "m1", OLE);
     (ok, offered)
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod relays;
 mod sim;
 mod storm;
+mod talk;
 mod torture;
 mod trust;
 mod world;
@@ -106,13 +107,7 @@ fn the_agent_rests_after_the_call_and_then_is_free() {
     let mut w = world();
     w.register("ole", OLE);
     let agent = w.directory.agent(&"ole".into()).expect("ole");
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    let (offered, _) = w.talk("03023125001", "a1", OLE);
     assert_eq!(w.board.presence(agent).state, AgentState::Talking);
     w.phone_sends(OLE, &offered, Method::Bye, "");
     w.response(OLE, 200);
@@ -382,13 +377,7 @@ fn i16_without_the_callers_ack_both_hear_bye_and_a_callback_is_promised() {
 fn three_silent_probes_end_the_call() {
     let mut w = world();
     w.register("ole", OLE);
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.talk("03023125001", "a1", OLE);
     let mut hung_up = false;
     for _ in 0..60 {
         w.run(secs(10));
@@ -408,13 +397,7 @@ fn three_silent_probes_end_the_call() {
 fn call_max_ends_every_call() {
     let mut w = world();
     w.register("ole", OLE);
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.talk("03023125001", "a1", OLE);
     for _ in 0..(4 * 360) {
         w.run(secs(10));
         for at in [TRUNK, OLE] {
@@ -432,13 +415,7 @@ fn call_max_ends_every_call() {
 fn a_waiting_caller_hears_from_us_within_a_minute() {
     let mut w = world();
     w.register("ole", OLE);
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.talk("03023125001", "a1", OLE);
     w.invite("03023125002", "a2", OFFER);
     w.response(TRUNK, 180);
     w.run(secs(50));

@@ -28,14 +28,7 @@ const OPERATORS: &str = r#"{ to = "role operator", ring = "20s", wait = "60s" },
 
 /// `phone`'s owner is on a call with the trunk.
 fn busy(w: &mut World, call_id: &str, phone: &str) -> Message {
-    w.invite("03023125009", call_id, OFFER);
-    let offered = w.request(phone, Method::Invite);
-    w.reply(phone, &offered, 200, ANSWER);
-    w.request(phone, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
-    offered
+    w.talk("03023125009", call_id, phone).0
 }
 
 fn hangs_up(w: &mut World, phone: &str, offered: &Message) {
@@ -138,13 +131,7 @@ fn c1_an_absence_that_is_entered_while_a_caller_waits_ends_the_step() {
 fn the_plan_ends_before_the_trunk_gives_up() {
     let mut w = routed("", OPERATORS, r#"{ to = "role operator", ring = "20s", wait = "10m" },"#);
     w.register("ole", OLE);
-    w.invite("03023125002", "b1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.talk("03023125002", "b1", OLE);
     w.invite("03023125003", "a1", OFFER);
     w.run(secs(104));
     assert!(ended(&w).is_empty());

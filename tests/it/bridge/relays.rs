@@ -8,14 +8,7 @@ use super::{OLE, world};
 /// Ole and a caller talk. The caller's 200.
 fn talking(w: &mut World) -> Message {
     w.register("ole", OLE);
-    w.invite("03023125001", "a1", OFFER);
-    let offered = w.request(OLE, Method::Invite);
-    w.reply(OLE, &offered, 200, ANSWER);
-    w.request(OLE, Method::Ack);
-    w.response(TRUNK, 180);
-    let ok = w.response(TRUNK, 200);
-    w.in_dialog(&ok, Method::Ack, 1, "");
-    ok
+    w.talk("03023125001", "a1", OLE).1
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::domain::{AgentId, Directory};
 pub struct Grounds {
     /// The bare facts: number, client's row as it was used, time, the index's state.
     pub facts: Facts,
-    /// Everybody who was asked for, as they were.
+    /// Everybody who was asked for and not free, as they were: most people of a large group are.
     pub presence: Vec<(AgentId, Presence)>,
     /// Hash of the directory.
     pub directory: Arc<str>,
@@ -35,7 +35,8 @@ impl Grounds {
             // One answer for each person, though they may be asked for in several steps.
             asked.borrow_mut().entry(agent).or_insert_with(|| presence(agent)).clone()
         });
-        let presence = asked.into_inner().into_iter().collect();
+        let asked = asked.into_inner().into_iter();
+        let presence = asked.filter(|(_, presence)| *presence != Presence::Free).collect();
         (decision, Grounds { facts, presence, directory: directory.hash().clone() })
     }
 
@@ -43,7 +44,7 @@ impl Grounds {
     pub fn replay(&self, policy: &Policy, directory: &Directory) -> Decision {
         decide(policy, directory, &self.facts, &|agent| {
             let known = self.presence.iter().find(|(asked, _)| *asked == agent);
-            known.map_or(Presence::Unknown, |(_, presence)| presence.clone())
+            known.map_or(Presence::Free, |(_, presence)| presence.clone())
         })
     }
 }

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::binding::{Binding, Change, Why};
 use super::location::Location;
@@ -143,6 +143,25 @@ impl Registrar {
         while let Some(entry) = self.ends.first_entry().filter(|e| e.key().0 <= wall) {
             let binding = entry.get().clone();
             changes.extend(self.unbind(&binding, Why::Expired, location));
+        }
+        changes
+    }
+
+    /// The wall clock was set by so much: every binding lasts as long as it would have, and the journal
+    /// hears of its new end.
+    pub fn clock_set(&mut self, by: SignedDuration, location: &Location) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for binding in self.ends.values().cloned().collect::<Vec<_>>() {
+            let Ok(expires) = binding.expires.checked_add(by) else { continue };
+            let moved = Arc::new(Binding { expires, ..Binding::clone(&binding) });
+            self.forget(&binding);
+            self.watch(&moved);
+            let mut bindings = location.bindings(&binding.aor);
+            for known in bindings.iter_mut().filter(|known| ***known == *binding) {
+                *known = moved.clone();
+            }
+            location.publish(&moved.aor, bindings);
+            changes.push(Change::Bound(moved));
         }
         changes
     }

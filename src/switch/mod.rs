@@ -29,6 +29,8 @@ mod trunks;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::acd::Board;
 use crate::call::{Calls, Effect};
 use crate::domain::{Directory, Moment, Settings, ShardId, WallOffset};
@@ -51,6 +53,9 @@ use self::core::Core;
 use passing::Passings;
 use seats::Seats;
 use trunks::Trunks;
+
+/// A wall clock that is moved by less is followed without a word: no registration ends by it.
+const DRIFT_MAX: SignedDuration = SignedDuration::from_secs(1);
 
 /// The three pieces of state that workers share, and nothing else.
 #[derive(Clone)]
@@ -172,7 +177,7 @@ impl Switch {
                 self.seats_due(now, true);
             }
             Input::Wall(offset) => {
-                self.core.wall = offset;
+                self.wall_set(now, offset);
                 self.seats_due(now, true);
             }
             Input::Drain { until } => self.drain_until = Some(until),
@@ -180,6 +185,16 @@ impl Switch {
         self.settle(now);
         if !std::mem::take(&mut self.asks) {
             self.core.desk.arrived();
+        }
+    }
+
+    /// Who is registered stays so, however the wall clock jumps.
+    fn wall_set(&mut self, now: Moment, offset: WallOffset) {
+        let by = offset.wall(now).duration_since(self.core.wall.wall(now));
+        self.core.wall = offset;
+        if by.abs() >= DRIFT_MAX {
+            let changes = self.registrar.clock_set(by, &self.core.shared.location);
+            self.bindings_changed(now, changes);
         }
     }
 

@@ -163,3 +163,22 @@ fn a_binding_that_ended_while_we_were_away_stays_away() {
     assert!(!world.registrar.restore(gone, world.wall, Streams::Lost, &world.location));
     assert!(world.registrar.is_empty() && world.location.is_empty());
 }
+
+#[test]
+fn a_binding_lasts_as_long_as_promised_however_the_clock_is_set() {
+    let mut world = World::new();
+    world.bind(&mut Phone::new("anna", "c1"), "Contact: <sip:a@h>;expires=60\r\n");
+    world.told();
+    for hours in [1, -3] {
+        let by = SignedDuration::from_hours(hours);
+        world.wall += by;
+        let changes = world.registrar.clock_set(by, &world.location);
+        assert!(matches!(&changes[..], [Change::Bound(_)]), "the journal hears of it: {changes:?}");
+        world.pass(10);
+        assert_eq!(world.contacts("anna"), ["sip:a@h"]);
+    }
+    world.pass(39);
+    assert_eq!(world.told(), [""; 0]);
+    world.pass(1);
+    assert_eq!(world.told(), ["-sip:a@h expired"]);
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use telefonist::acd::AgentState;
-use telefonist::domain::Directory;
+use telefonist::domain::{Directory, WallOffset};
 use telefonist::sip::{Header, Method};
 use telefonist::switch::{Command, Event, Input, OfferResult, Outcome, Party, What};
 
@@ -348,4 +348,14 @@ fn explain_says_what_the_record_of_the_call_will_say() {
     assert_eq!(said["explanation"], explanation);
     assert_eq!((&said["rule"], &said["clause"]), (&(**rule).into(), &(**clause).into()));
     assert_eq!(said["policy"], **policy);
+}
+
+#[test]
+fn nobody_loses_their_phone_when_the_wall_clock_jumps() {
+    let mut w = world();
+    w.register("ole", OLE);
+    let later = "2026-03-03T13:00:00Z".parse().expect("a time");
+    w.input(Input::Wall(WallOffset::new(w.now, later)));
+    w.run(secs(1));
+    w.talk("03023125001", "a1", OLE);
 }

@@ -25,7 +25,8 @@ impl Server {
     /// Everything in one object.
     pub async fn status(&self) -> Result<Value, Refusal> {
         let hub = &self.hub;
-        let workers = hub.ask(Command::Status, "status").await?;
+        // One that stands still must not hide how the others are.
+        let workers = hub.ask_any(Command::Status, "status").await?;
         let workers: Vec<Value> = workers.into_iter().map(|(_, v)| v).collect();
         let sum = |name: &str| workers.iter().filter_map(|w| w[name].as_u64()).sum::<u64>();
         let directory = hub.current.directory.load();

@@ -2,17 +2,22 @@
 //! journal, the others untouched").
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use super::scene::Scene;
 use crate::call::bucket;
 use crate::domain::Moment;
-use crate::sip::{Header, Message, Method};
+use crate::sip::{Builder, Header, Message, Method};
 use crate::store::register::{CallFilter, Register};
 use crate::switch::{Input, Outcome, Output};
 use crate::worker::Core;
 
 /// A request with this header breaks its worker, after the switch has dealt with it.
 const BREAKS: &str = "X-Breaks-The-Worker";
+
+/// A request with this header makes its worker stand still for as long as a test holds [`STILL`].
+const STANDS: &str = "X-The-Worker-Stands";
+static STILL: Mutex<()> = Mutex::new(());
 
 /// A core that can be broken from outside; in tests every switch is inside one.
 struct Fragile(Box<dyn Core>);
@@ -26,6 +31,9 @@ impl Core for Fragile {
     fn handle(&mut self, now: Moment, input: Input) {
         let breaks =
             matches!(&input, Input::Packet { message, .. } if message.named(BREAKS).is_some());
+        if matches!(&input, Input::Packet { message, .. } if message.named(STANDS).is_some()) {
+            drop(STILL.lock());
+        }
         self.0.handle(now, input);
         assert!(!breaks, "a test breaks this worker");
     }
@@ -50,18 +58,18 @@ impl Scene {
         (0..).map(move |n| format!("call-{shard}-{n}")).filter(move |id| self.shard_of(id) == shard)
     }
 
+    /// An OPTIONS for the worker of this call.
+    fn options(&self, call_id: &str, cseq: u32) -> Builder {
+        let draft = self.trunk.draft(&Method::Options, "sip:tele.test");
+        let draft = draft.header(Header::From, "<sip:x@pbx>;tag=b");
+        let draft = draft.header(Header::To, "<sip:x@pbx>").header(Header::CallId, call_id);
+        draft.header(Header::CSeq, format_args!("{cseq} OPTIONS"))
+    }
+
     /// Breaks the worker of this call, and waits until it turns again.
     fn break_worker_of(&self, call_id: &str) {
-        let uri = "sip:tele.test";
-        let about = |draft: crate::sip::Builder, cseq: u32| {
-            let draft =
-                draft.header(Header::From, "<sip:x@pbx>;tag=b").header(Header::To, "<sip:x@pbx>");
-            let draft = draft.header(Header::CallId, call_id);
-            draft.header(Header::CSeq, format_args!("{cseq} OPTIONS"))
-        };
-        let draft = about(self.trunk.draft(&Method::Options, uri), 1);
-        self.trunk.send(draft.named(BREAKS, "now"));
-        let asked = self.trunk.send(about(self.trunk.draft(&Method::Options, uri), 2));
+        self.trunk.send(self.options(call_id, 1).named(BREAKS, "now"));
+        let asked = self.trunk.send(self.options(call_id, 2));
         self.trunk.answer(&asked, 200);
     }
 
@@ -161,4 +169,19 @@ fn after_a_panic_every_agent_and_every_place_of_the_trunk_is_free_again() {
         .collect();
     assert_eq!(rung.len(), 4, "{rung:?}");
     scene.server.stop();
+}
+
+#[test]
+fn a_worker_that_stands_still_hides_no_other_from_the_status() {
+    let scene = Scene::start();
+    let call_id = scene.call_ids(0).next().expect("endless");
+    let held = STILL.lock();
+    let asked = scene.trunk.send(scene.options(&call_id, 1).named(STANDS, "now"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let status = runtime.expect("a runtime").block_on(scene.server.status()).expect("no refusal");
+    let shards: Vec<_> = status["workers"].as_array().into_iter().flatten().collect();
+    assert_eq!(shards.len(), 1, "{status}");
+    assert_eq!(shards[0]["shard"], 1);
+    drop(held);
+    scene.trunk.answer(&asked, 200);
 }

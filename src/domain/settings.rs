@@ -102,12 +102,14 @@ pub struct TrunkTarget {
     pub address: Option<SocketAddr>,
     /// `host[:port]` as a request URI says it.
     pub host: Arc<str>,
+    /// The address of this host from which it speaks to that, once that is known.
+    pub from: Option<IpAddr>,
 }
 
 impl TrunkTarget {
     /// From `host[:port]`. `None`: that is neither an address nor the name of a host.
     pub fn new(transport: Transport, host: &str) -> Option<Self> {
-        let target = |address| Self { transport, address, host: host.into() };
+        let target = |address| Self { transport, address, host: host.into(), from: None };
         if let Ok(address) = host.parse() {
             return Some(target(Some(address)));
         }
@@ -261,10 +263,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The way to a trunk, over the first listener that can speak to it.
+    /// The way to a trunk, over the listener at the address that this host would speak from, else over the
+    /// first that can speak to it.
     pub fn flow_to(&self, target: &TrunkTarget) -> Option<Flow> {
         let remote = target.address?;
-        let listener = self.listeners.iter().position(|l| l.reaches(target.transport, remote))?;
+        let reaches = |l: &Listener| l.reaches(target.transport, remote);
+        let there = |l: &Listener| reaches(l) && Some(l.bind.ip()) == target.from;
+        let listeners = &self.listeners;
+        let listener =
+            listeners.iter().position(there).or_else(|| listeners.iter().position(reaches))?;
         let listener = u16::try_from(listener).ok()?;
         Some(Flow { transport: target.transport, listener, remote, connection: 0 })
     }
@@ -481,5 +488,10 @@ pub(crate) mod tests {
         assert_eq!(over(Transport::Tcp, "10.0.0.9:5060"), Some(2));
         assert_eq!(over(Transport::Udp, "[::1]:5070"), Some(1));
         assert_eq!(over(Transport::Udp, "[2001:db8::9]:5060"), None);
+        let target = TrunkTarget::new(Transport::Udp, "10.0.0.9").expect("an address");
+        let from = |ip: &str| TrunkTarget { from: ip.parse().ok(), ..target.clone() };
+        let listener = |ip| ours.flow_to(&from(ip)).map(|flow| flow.listener);
+        assert_eq!(listener("10.0.0.2"), Some(4), "the one that the host speaks from");
+        assert_eq!(listener("10.0.0.3"), Some(3), "nothing is bound there");
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! All names are looked up at the start, after a reload, and every minute (sooner while one has no
 //! address). A trunk keeps its address while its name still has it, and the last one known while nobody
-//! answers.
+//! answers. On the same occasions the host says from which of its addresses it would speak to each trunk.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +45,9 @@ impl Server {
     fn take_addresses(&self, found: &Found) {
         let _one_at_a_time = self.lock_reload();
         let before = self.hub.current.settings.load_full();
-        let settings = Arc::new(with_addresses(&before, found));
+        let settings = Arc::new(with_addresses(&before, found, &spoken_from));
         if settings != before {
-            tracing::info!("a trunk has another address");
+            tracing::info!("a trunk has another address, or another way to it");
             self.hub.current.settings.store(settings.clone());
             self.hub.tell_all(&Input::Settings(settings));
         }
@@ -79,39 +79,48 @@ async fn look_up(settings: &Settings) -> Found {
     found
 }
 
-/// The settings with what was found.
-fn with_addresses(settings: &Settings, found: &Found) -> Settings {
-    let trunks = settings.trunks.iter().map(|trunk| match &trunk.target {
-        Some(target) => readdressed(trunk, target, choose(settings, target, found)),
-        None => trunk.clone(),
-    });
-    Settings { trunks: trunks.collect(), ..settings.clone() }
+/// From which of its addresses the host would speak to `remote`. Nothing is sent.
+fn spoken_from(remote: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
-/// New settings begin with the addresses that are known.
+/// The settings with what was found.
+fn with_addresses(
+    settings: &Settings,
+    found: &Found,
+    spoken_from: &dyn Fn(SocketAddr) -> Option<IpAddr>,
+) -> Settings {
+    retargeted(settings, |target| {
+        let address = choose(settings, target, found);
+        TrunkTarget { address, from: address.and_then(spoken_from), ..target.clone() }
+    })
+}
+
+/// New settings begin with what is known.
 pub(super) fn keep_addresses(settings: &Settings, before: &Settings) -> Settings {
-    let known = |target: &TrunkTarget| {
+    retargeted(settings, |target| {
         let all = before.trunks.iter().filter_map(|trunk| trunk.target.as_ref());
         let mut same = all.filter(|t| t.host == target.host && t.transport == target.transport);
-        same.find_map(|t| t.address)
-    };
+        let known = same.find(|known| target.address.is_none_or(|a| known.address == Some(a)));
+        known.unwrap_or(target).clone()
+    })
+}
+
+fn retargeted(settings: &Settings, change: impl Fn(&TrunkTarget) -> TrunkTarget) -> Settings {
     let trunks = settings.trunks.iter().map(|trunk| match &trunk.target {
-        Some(target) => readdressed(trunk, target, target.address.or_else(|| known(target))),
+        Some(target) => {
+            let target = Some(change(target));
+            Arc::new(Trunk { target, ..Trunk::clone(trunk) })
+        }
         None => trunk.clone(),
     });
     Settings { trunks: trunks.collect(), ..settings.clone() }
-}
-
-fn readdressed(
-    trunk: &Arc<Trunk>,
-    target: &TrunkTarget,
-    address: Option<SocketAddr>,
-) -> Arc<Trunk> {
-    if target.address == address {
-        return trunk.clone();
-    }
-    let target = TrunkTarget { address, ..target.clone() };
-    Arc::new(Trunk { target: Some(target), ..Trunk::clone(trunk) })
 }
 
 /// The address to go by: the present one as long as the name has it, else the first that a listener can
@@ -164,6 +173,10 @@ mod tests {
         [(("pbx.example".to_owned(), 5070), addresses)].into()
     }
 
+    fn looked_up(settings: &Settings, addresses: &[&str]) -> Settings {
+        with_addresses(settings, &found(addresses), &|_| None)
+    }
+
     fn addresses(settings: &Settings) -> Vec<Option<String>> {
         let targets = settings.trunks.iter().map(|trunk| trunk.target.as_ref()?.address);
         targets.map(|address| address.map(|a| a.to_string())).collect()
@@ -177,25 +190,36 @@ mod tests {
     fn a_name_has_no_address_until_it_was_looked_up() {
         let begun = settings();
         assert_eq!(addresses(&begun), [None, Some("192.0.2.2:5060".to_owned())]);
-        let looked = with_addresses(&begun, &found(&["[2001:db8::1]:5070", "192.0.2.9:5070"]));
+        let looked = looked_up(&begun, &["[2001:db8::1]:5070", "192.0.2.9:5070"]);
         let expected = ["192.0.2.9:5070", "192.0.2.2:5060"].map(|a| Some(a.to_owned()));
         assert_eq!(addresses(&looked), expected, "no listener speaks IPv6");
     }
 
     #[test]
     fn an_address_stays_while_the_name_has_it_or_nobody_answers() {
-        let looked = with_addresses(&settings(), &found(&["192.0.2.9:5070"]));
-        let both = with_addresses(&looked, &found(&["192.0.2.8:5070", "192.0.2.9:5070"]));
+        let looked = looked_up(&settings(), &["192.0.2.9:5070"]);
+        let both = looked_up(&looked, &["192.0.2.8:5070", "192.0.2.9:5070"]);
         assert_eq!(carrier(&both).as_deref(), Some("192.0.2.9:5070"));
-        let silent = with_addresses(&both, &found(&[]));
+        let silent = looked_up(&both, &[]);
         assert_eq!(carrier(&silent).as_deref(), Some("192.0.2.9:5070"));
-        let moved = with_addresses(&silent, &found(&["192.0.2.8:5070"]));
+        let moved = looked_up(&silent, &["192.0.2.8:5070"]);
         assert_eq!(carrier(&moved).as_deref(), Some("192.0.2.8:5070"));
     }
 
     #[test]
     fn a_reload_begins_with_the_addresses_that_are_known() {
-        let looked = with_addresses(&settings(), &found(&["192.0.2.9:5070"]));
+        let looked = looked_up(&settings(), &["192.0.2.9:5070"]);
         assert_eq!(carrier(&keep_addresses(&settings(), &looked)), carrier(&looked));
+    }
+
+    #[test]
+    fn the_host_says_from_where_it_speaks() {
+        let loopback = "127.0.0.9:5060".parse().expect("an address");
+        assert_eq!(spoken_from(loopback), Some(Ipv4Addr::LOCALHOST.into()));
+        let ours: IpAddr = "10.0.0.1".parse().expect("an address");
+        let looked = with_addresses(&settings(), &found(&["192.0.2.9:5070"]), &|_| Some(ours));
+        let from = |s: &Settings| s.trunks[0].target.as_ref().and_then(|target| target.from);
+        assert_eq!(from(&looked), Some(ours));
+        assert_eq!(from(&keep_addresses(&settings(), &looked)), Some(ours), "after a reload");
     }
 }

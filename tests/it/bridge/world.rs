@@ -100,6 +100,7 @@ pub fn pbx() -> Trunk {
             transport: Transport::Udp,
             address: Some(addr(TRUNK)),
             host: TRUNK.into(),
+            from: None,
         }),
         trusted: true,
         numbers: NumberFormat::of("DE"),
@@ -147,6 +148,7 @@ pub fn settings() -> Settings {
             transport: Transport::Udp,
             address: Some(at),
             host: CARRIER.into(),
+            from: None,
         }),
         ..trunk.clone()
     };

@@ -86,8 +86,8 @@ pub const KEYS: &[Key] = &[
     ),
     key("trunk[].outside_line", ABSENT, "digits it writes before a number, removed first"),
     key("trunk[].bare_international", "false", "it writes E.164 without the plus sign"),
-    key("trunk[].calls_max", "100", "calls at once, both ways together, 1 to 100000"),
-    key("trunk[].calls_per_second_max", "20", "new calls a second, 1 to 10000"),
+    key("trunk[].calls_max", "1000", "calls at once, both ways together, 1 to 100000"),
+    key("trunk[].calls_per_second_max", "100", "new calls a second, 1 to 10000"),
     key("trunk[].options_every", "\"30s\"", "an OPTIONS this often; `0s` for never"),
     key(
         "trunk[].answer_within",

@@ -146,7 +146,7 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.failures_per_minute_max",
         "60",
-        "wrong passwords and unknown callers of one source",
+        "wrong passwords for one user, and unknown callers, from one source; more are held back",
     ),
     key("limits.expires_min", "\"60s\"", "shortest registration taken; 423 below it"),
     key("limits.expires_max", "\"1h\"", "longest registration granted"),

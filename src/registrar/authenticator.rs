@@ -11,6 +11,7 @@
 //!   no credentials for our realm ──────────────► Challenge { stale: false }
 //!   the nonce is old, or none for this source ─► Challenge { stale: true }   (RFC 7616 §3.3: no new
 //!   right, but this count was used before ─────► Challenge { stale: true }    password is asked for)
+//!   too many guesses for that user from there ─► HeldBack
 //!   the response is wrong, or no such user ────► Forbidden          (counts as a failure of the source)
 //!   right ─────────────────────────────────────► Ok { user }
 //! ```
@@ -63,7 +64,12 @@ pub enum Verdict {
         stale: bool,
     },
     /// Wrong: to be answered 403 without detail, and counted as a failure of the source.
-    Forbidden,
+    Forbidden {
+        /// Whose password was guessed; perhaps nobody's.
+        user: String,
+    },
+    /// Too many guesses came before this one: not looked at.
+    HeldBack,
 }
 
 /// Makes challenges and checks answers; one per shard, all with the same key.
@@ -147,13 +153,15 @@ impl Authenticator {
     }
 
     /// What the request's credentials are worth. `proxy`: look at Proxy-Authorization, not Authorization.
-    /// `lookup` gives what is kept of a user's password under our realm.
+    /// `lookup` gives what is kept of a user's password under our realm; who is `held_back` is not looked
+    /// at.
     pub fn check(
         &self,
         now: Moment,
         (request, source): (&Message, IpAddr),
         proxy: bool,
         lookup: &dyn Fn(&str) -> Option<Credentials>,
+        held_back: &dyn Fn(&str) -> bool,
         window: &dyn NonceWindow,
     ) -> Verdict {
         let header = if proxy { Header::ProxyAuthorization } else { Header::Authorization };
@@ -165,6 +173,9 @@ impl Authenticator {
         let Some(nonce) = self.mint.read(now, &answer.nonce, source) else {
             return Verdict::Challenge { stale: true };
         };
+        if held_back(&answer.username) {
+            return Verdict::HeldBack;
+        }
         let known = lookup(&answer.username);
         let credentials = known.as_ref().unwrap_or(&self.nobody);
         let ha1 = match algorithm {
@@ -172,7 +183,9 @@ impl Authenticator {
             Algorithm::Sha256 => &credentials.ha1_sha256,
         };
         let proves = answer.proves(ha1, request.method(), &request.body());
-        let Some(credentials) = known.filter(|_| proves) else { return Verdict::Forbidden };
+        let Some(credentials) = known.filter(|_| proves) else {
+            return Verdict::Forbidden { user: answer.username.into_owned() };
+        };
         // Without `qop` there is no count: such a nonce is good for one request.
         let count = answer.count().filter(|_| answer.qop.is_some()).unwrap_or(1);
         match window.first_use(&nonce.id, nonce.issued, now, count) {

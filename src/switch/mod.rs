@@ -151,9 +151,7 @@ impl Switch {
                 if opens_a_call(&message) {
                     self.core.desk.arriving(now);
                 }
-                if !self.is_silenced(now, &message, flow) {
-                    self.core.tx.receive(now, message, flow);
-                }
+                self.core.tx.receive(now, message, flow);
             }
             Input::FlowClosed { flow } => self.flow_closed(now, flow),
             Input::SendFailed { flow } => self.core.tx.transport_failed(now, flow),

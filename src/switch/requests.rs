@@ -3,10 +3,10 @@
 //! A trunk is known by its socket's source address, or by digest. Whoever claims one of our domains is
 //! challenged, known or not; anybody else gets 403 without detail.
 //!
-//! Who fails too often in a minute is answered no more for the rest of it, in two measures. *Wrong
-//! passwords* silence their source, which has shown by its nonce that it is there; a trunk at the same
-//! address goes on calling. *Requests of nobody*, whose source may be forged, silence only their like:
-//! phones behind that address are served.
+//! Who fails too often is held back, in two measures. *Wrong passwords* count for their source, which has
+//! shown by its nonce that it is there, and for the user whose they are: more of them are told to come
+//! again later, unread; others at that address are served. *Requests of nobody*, whose source may be
+//! forged, hold back only their like, by silence.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +39,13 @@ impl NonceWindow for Window<'_> {
 /// Challenges and refusals by datagram to one address: enough for thousands of phones behind one NAT that
 /// register each minute, and no flood to whom somebody wants to harm.
 const ANSWERS_PER_MINUTE_MAX: u32 = 6_000;
+
+/// The name under which a source's wrong passwords for all users are counted; no user is called so.
+const ANY_USER: &str = "\0";
+/// So many users behind one address may mistype at once.
+const USERS_OF_A_SOURCE: u32 = 10;
+/// A guess more is looked at about then.
+const HELD_BACK_RETRY_AFTER_S: u32 = 2;
 
 /// A draining server's trunks may come back after this many seconds.
 const DRAIN_RETRY_AFTER_S: u32 = 10;
@@ -102,41 +109,45 @@ impl Switch {
     pub(super) fn once(&mut self, now: Moment, (tx, flow): (ServerTx, Flow), answer: Answer) {
         let is_doubtful = !flow.transport.is_reliable() && self.trunk_at(flow).is_none();
         let meters = &self.core.shared.meters;
-        if is_doubtful && meters.answers.failed(flow.remote.ip(), now) > ANSWERS_PER_MINUTE_MAX {
+        let max = ANSWERS_PER_MINUTE_MAX;
+        if is_doubtful && meters.answers.failed(flow.remote.ip(), "", now, max) > max {
             meters.counters.count(Counter::SourcesSilenced);
             return self.core.tx.ignore(tx);
         }
         self.core.tx.respond_once(now, tx, answer.status, answer.bytes);
     }
 
-    /// A source of too many wrong passwords is not answered: new requests of it are dropped unread. A
-    /// trunk's calls go on, what comes as one of our people from its address does not.
-    pub(super) fn is_silenced(&self, now: Moment, message: &Message, flow: Flow) -> bool {
+    /// So many wrong passwords for `user`, or for all kinds of users, came from there that no more are
+    /// looked at until some of them are forgotten.
+    fn is_held_back(&self, now: Moment, source: IpAddr, user: &str) -> bool {
         let max = self.core.settings.limits.failures_per_minute_max;
-        let source = flow.remote.ip();
-        let is_register = *message.method() == Method::Register;
-        let silenced = message.is_request()
-            && (message.to_tag().is_none() || is_register)
-            && !matches!(message.method(), Method::Ack | Method::Cancel)
-            && self.core.shared.meters.sources.failures(source, now) >= max
-            && (is_register || self.names_a_person(message) || self.trunk_at(flow).is_none());
-        if silenced {
-            self.core.shared.meters.counters.count(Counter::SourcesSilenced);
-        }
-        silenced
+        let all = max.saturating_mul(USERS_OF_A_SOURCE);
+        let sources = &self.core.shared.meters.sources;
+        sources.failures(source, user, now, max) >= max
+            || sources.failures(source, ANY_USER, now, all) >= all
     }
 
     /// A wrong password.
-    fn failed(&self, now: Moment, source: IpAddr) {
-        self.core.shared.meters.sources.failed(source, now);
+    fn failed(&self, now: Moment, source: IpAddr, user: &str) {
+        let max = self.core.settings.limits.failures_per_minute_max;
+        let sources = &self.core.shared.meters.sources;
+        sources.failed(source, user, now, max);
+        sources.failed(source, ANY_USER, now, max.saturating_mul(USERS_OF_A_SOURCE));
         self.core.shared.meters.counters.count(Counter::AuthFailures);
+    }
+
+    /// Who guesses passwords may come again, later and not so often.
+    fn hold_back(&mut self, now: Moment, to: (ServerTx, Flow), request: &Message, tag: &str) {
+        self.core.shared.meters.counters.count(Counter::SourcesSilenced);
+        let reply = Builder::reply(request, 503, Some(tag));
+        self.refuse(now, to, reply.header(Header::RetryAfter, HELD_BACK_RETRY_AFTER_S));
     }
 
     /// A request of nobody: 403, until there were too many from there.
     fn turn_away(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
         let meters = &self.core.shared.meters;
         let max = self.core.settings.limits.failures_per_minute_max;
-        if meters.strangers.failed(flow.remote.ip(), now) > max {
+        if meters.strangers.failed(flow.remote.ip(), "", now, max) > max {
             meters.counters.count(Counter::SourcesSilenced);
             return self.core.tx.ignore(tx);
         }
@@ -156,10 +167,11 @@ impl Switch {
                     self.auth.challenge(now, (request, flow.remote.ip()), false, stale, tag);
                 return self.refuse(now, (tx, flow), reply);
             }
-            Verdict::Forbidden => {
-                self.failed(now, flow.remote.ip());
+            Verdict::Forbidden { user } => {
+                self.failed(now, flow.remote.ip(), &user);
                 return self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
             }
+            Verdict::HeldBack => return self.hold_back(now, (tx, flow), request, tag),
         };
         let presented = Presented { request, flow, user: &user, tag };
         let wall = self.core.wall.wall(now);
@@ -201,8 +213,10 @@ impl Switch {
 
     fn verdict(&self, now: Moment, request: &Message, flow: Flow, proxy: bool) -> Verdict {
         let lookup = |user: &str| self.credentials(user);
+        let source = flow.remote.ip();
+        let held_back = |user: &str| self.is_held_back(now, source, user);
         let window = Window(&self.core.shared.meters);
-        self.auth.check(now, (request, flow.remote.ip()), proxy, &lookup, &window)
+        self.auth.check(now, (request, source), proxy, &lookup, &held_back, &window)
     }
 
     /// People's passwords and digest trunks' alike.
@@ -312,9 +326,13 @@ impl Switch {
                 self.refuse(now, (tx, flow), reply);
                 None
             }
-            Verdict::Forbidden => {
-                self.failed(now, flow.remote.ip());
+            Verdict::Forbidden { user } => {
+                self.failed(now, flow.remote.ip(), &user);
                 self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
+                None
+            }
+            Verdict::HeldBack => {
+                self.hold_back(now, (tx, flow), request, tag);
                 None
             }
         }

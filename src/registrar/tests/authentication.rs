@@ -26,13 +26,15 @@ struct Gate {
     window: Window,
     now: Moment,
     source: IpAddr,
+    held_back: &'static str,
 }
 
 impl Gate {
     fn new() -> Self {
         let authenticator = Authenticator::new(REALM, &[1; 32], [2; 32]);
         let (window, now) = (Window::default(), Moment::from_millis(1_000));
-        Self { authenticator, window, now, source: IpAddr::from([192, 0, 2, 1]) }
+        let source = IpAddr::from([192, 0, 2, 1]);
+        Self { authenticator, window, now, source, held_back: "nobody at all" }
     }
 
     fn offer(&mut self, digests: &[DigestHash], md5_only: &[&str]) {
@@ -60,7 +62,8 @@ impl Gate {
     fn check(&self, lines: &str, proxy: bool) -> Verdict {
         let lookup = |user: &str| (user == "anna").then(anna);
         let request = (&ask(lines), self.source);
-        self.authenticator.check(self.now, request, proxy, &lookup, &self.window)
+        let held_back = |user: &str| user == self.held_back;
+        self.authenticator.check(self.now, request, proxy, &lookup, &held_back, &self.window)
     }
 
     fn answer(&self, challenge: &str, user: &str, password: &str, count: u32) -> Verdict {
@@ -69,6 +72,10 @@ impl Gate {
             false,
         )
     }
+}
+
+fn forbidden(user: &str) -> Verdict {
+    Verdict::Forbidden { user: user.to_owned() }
 }
 
 fn anna() -> Credentials {
@@ -152,9 +159,9 @@ fn without_credentials_for_our_realm_the_request_is_challenged() {
 fn known_and_unknown_users_get_the_same_answer() {
     let mut gate = Gate::new();
     for challenge in gate.challenges(false, false) {
-        assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::Forbidden);
-        assert_eq!(gate.answer(&challenge, "nobody", "secret", 1), Verdict::Forbidden);
-        assert_eq!(gate.answer(&challenge, "", "", 1), Verdict::Forbidden);
+        assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), forbidden("anna"));
+        assert_eq!(gate.answer(&challenge, "nobody", "secret", 1), forbidden("nobody"));
+        assert_eq!(gate.answer(&challenge, "", "", 1), forbidden(""));
     }
     assert!(gate.window.0.borrow().is_empty(), "a wrong answer uses up no count");
 }
@@ -227,7 +234,7 @@ fn a_response_for_another_method_or_with_a_broken_count_is_worth_nothing() {
         right.replace("cnonce=\"abc\"", "cnonce=\"abd\""),
     ] {
         let line = format!("Authorization: {wrong}\r\n");
-        assert_eq!(gate.check(&line, false), Verdict::Forbidden, "{wrong}");
+        assert_eq!(gate.check(&line, false), forbidden("anna"), "{wrong}");
     }
     assert_eq!(gate.check(&format!("Authorization: {right}\r\n"), false), ok());
 }
@@ -272,4 +279,16 @@ fn a_phone_that_gives_up_at_sha_256_is_offered_md5_alone() {
     gate.offer(&[DigestHash::Sha256], &["baresip v1."]);
     let offered = gate.challenges_to(old, false, false);
     assert!(offered.len() == 1 && offered[0].contains("SHA-256"), "never what is switched off");
+}
+
+#[test]
+fn who_is_held_back_is_not_looked_at_and_their_count_stays_good() {
+    let mut gate = Gate::new();
+    let challenge = gate.challenges(false, false).remove(0);
+    gate.held_back = "anna";
+    assert_eq!(gate.answer(&challenge, "anna", "wrong", 1), Verdict::HeldBack);
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), Verdict::HeldBack);
+    assert_eq!(gate.answer(&challenge, "boris", "secret", 1), forbidden("boris"));
+    gate.held_back = "";
+    assert_eq!(gate.answer(&challenge, "anna", "secret", 1), ok());
 }

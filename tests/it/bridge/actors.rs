@@ -405,6 +405,14 @@ impl Caller {
         wishes
     }
 
+    /// Timer B, or the phone is dead: nobody ever answered this request.
+    pub fn unheard(&mut self, name: &str) {
+        let is_invite = name.strip_prefix("rq-") == Some(branch_of(&self.invite).as_str());
+        if is_invite && self.stage == CallerStage::Calling && !self.provisional {
+            self.stage = CallerStage::Over;
+        }
+    }
+
     pub fn begin(&mut self, patience: Duration) -> Wishes {
         let name = format!("rq-z9hG4bKc{}", self.call_id);
         vec![

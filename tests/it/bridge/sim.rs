@@ -490,6 +490,7 @@ impl Sim {
         let dead = self.phones.get(&from).is_some_and(|p| !p.alive);
         if over || dead {
             self.insisting.remove(&name);
+            self.callers.values_mut().for_each(|caller| caller.unheard(&name));
             return;
         }
         self.post(Due::ToServer(from, bytes));

@@ -25,8 +25,8 @@ pub struct Binding {
     pub key: Arc<str>,
     /// The contact URI exactly as registered (GRUU and other parameters included).
     pub contact: Arc<str>,
-    /// The way to it: the socket that the REGISTER came from, its NAT's outside included; over a
-    /// stream the connection itself.
+    /// The way to it: over datagrams the contact's address; behind a NAT or a path the socket that the
+    /// REGISTER came from; over a stream the connection itself.
     pub flow: Flow,
     /// RFC 3327: Route values, brackets included, for every request to the contact, first hop first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -17,6 +17,7 @@
 //! connection that it opened, never an address that a header names.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -122,7 +123,9 @@ impl Registrar {
             return Err(Refusal::TooMany(ROOM_RETRY_AFTER_S));
         }
         let bindings_max = usize::from(settings.limits.bindings_max);
-        let around = Circumstances { wall, flow: presented.flow, bindings_max };
+        let flow = presented.flow;
+        let direct = is_direct(presented.request, flow.remote);
+        let around = Circumstances { wall, flow, direct, bindings_max };
         let present = location.bindings(&wish.aor);
         let mut epoch = self.last_epoch;
         let next_epoch = || {
@@ -261,6 +264,15 @@ impl Registrar {
             }
         }
     }
+}
+
+/// The Via says where this came from, and so no NAT changed it. Who asks for the port that we saw
+/// (RFC 3581) and names another has a NAT that changes ports only.
+fn is_direct(request: &Message, source: SocketAddr) -> bool {
+    let Some(via) = request.top_via() else { return false };
+    let same_port = via.rport().is_none() || via.port.unwrap_or(5060) == source.port();
+    let host = via.host_ip().map(|ip| ip.to_canonical());
+    host == Some(source.ip().to_canonical()) && same_port
 }
 
 fn end_of(binding: &Binding) -> (Timestamp, Arc<str>, u64) {

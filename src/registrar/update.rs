@@ -4,6 +4,7 @@
 //! an equal URI (§19.1.4), else the one of the same instance from before the phone was started again
 //! (another Call-ID, §10.2): its old address would only ring into the void until it expires.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Updated {
 pub(super) struct Circumstances {
     pub wall: Timestamp,
     pub flow: Flow,
+    /// Nothing stands between the phone and us: its Via names the address that it sent from.
+    pub direct: bool,
     pub bindings_max: usize,
 }
 
@@ -116,6 +119,31 @@ impl Wish {
         if is_older { Err(Refusal::OutOfOrder) } else { Ok(()) }
     }
 
+    /// Over a stream, through a path or a NAT: where the REGISTER came from. Else the contact is the
+    /// location (§10): a phone may send from another port than it listens on, or register another one.
+    fn way_to(&self, contact: &Contact, around: &Circumstances) -> Flow {
+        let flow = around.flow;
+        let uri = Uri::parse(&contact.uri).ok().filter(|uri| uri.is_sip() && !uri.is_secure());
+        let plain = uri.filter(|uri| {
+            uri.param("transport").is_none_or(|t| t.eq_ignore_ascii_case("udp"))
+                && uri.param("maddr").is_none()
+        });
+        let there = plain.and_then(|uri| uri.socket_addr(5060)).filter(|there| {
+            there.is_ipv4() == flow.remote.is_ipv4()
+                && (is_public(there.ip()) || !is_public(flow.remote.ip()))
+                && !there.ip().is_unspecified()
+                && !there.ip().is_multicast()
+        });
+        match there {
+            Some(remote)
+                if around.direct && self.path.is_empty() && !flow.transport.is_reliable() =>
+            {
+                Flow { remote, ..flow }
+            }
+            _ => flow,
+        }
+    }
+
     fn binding(
         &self,
         contact: &Contact,
@@ -127,7 +155,7 @@ impl Wish {
             aor: self.aor.clone(),
             key,
             contact: contact.uri.clone(),
-            flow: around.flow,
+            flow: self.way_to(contact, around),
             path: self.path.clone(),
             q: contact.q,
             expires: after(around.wall, contact.expires),
@@ -138,6 +166,17 @@ impl Wish {
             cseq: self.cseq,
             epoch,
         }
+    }
+}
+
+/// No address of a private network (RFC 1918, RFC 6598, RFC 4193), of this link or of this host.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()),
     }
 }
 

@@ -269,3 +269,38 @@ fn an_escaped_user_is_the_same_user() {
     assert_eq!(world.present(&request, udp("10.0.0.5:5060"), "anna").status(), 200);
     assert_eq!(world.contacts("anna"), ["sip:a@h"]);
 }
+
+#[test]
+fn a_datagram_phone_is_reached_at_its_contact_unless_a_nat_stands_between() {
+    let mut world = World::new();
+    world.settings.limits.bindings_max = 20;
+    let mut phone = Phone::new("anna", "c1");
+    let mut reached = |source: &str, via: &str, contact: &str| {
+        let flow = udp(source);
+        let lines = format!("Contact: <{contact}>\r\n");
+        let text = String::from_utf8_lossy(phone.request(&lines).raw()).into_owned();
+        let request = parse(&text.replace("10.0.0.5:5060;", via));
+        assert_eq!(world.present(&request, flow, "anna").status(), 200);
+        let bindings = world.location.bindings("anna");
+        let binding = bindings.iter().find(|b| &*b.contact == contact).expect("bound");
+        let (to, kept) = (binding.flow.remote.to_string(), binding.flow.transport);
+        assert_eq!(kept, flow.transport);
+        to
+    };
+    let direct = "10.0.0.5:5060;rport;";
+    let at = |to: &str| format!("sip:a@{to}");
+    assert_eq!(reached("10.0.0.5:5060", direct, &at("10.0.0.6:5070")), "10.0.0.6:5070");
+    assert_eq!(reached("10.0.0.5:5060", direct, &at("10.0.0.7")), "10.0.0.7:5060");
+    // Sends from another port than it listens on.
+    assert_eq!(reached("10.0.0.5:40000", "10.0.0.5:5060;", &at("10.0.0.5:5060")), "10.0.0.5:5060");
+    // A NAT that changes addresses, and one that changes ports.
+    assert_eq!(reached("203.0.113.7:6000", direct, &at("10.0.0.8:5060")), "203.0.113.7:6000");
+    assert_eq!(reached("10.0.0.5:40001", direct, &at("10.0.0.9:5060")), "10.0.0.5:40001");
+    // A contact that leads nowhere from here.
+    let outside = "203.0.113.9:5060;rport;";
+    for contact in
+        ["sip:a@192.168.1.9", "sip:a@name.test", "sip:a@0.0.0.0", "sip:a@10.1.1.1;transport=tcp"]
+    {
+        assert_eq!(reached("203.0.113.9:5060", outside, contact), "203.0.113.9:5060", "{contact}");
+    }
+}

@@ -69,6 +69,10 @@ pub fn called(request: &Message, format: &NumberFormat) -> Called {
 fn number_of(uri: &str, format: &NumberFormat) -> Option<Number> {
     let whole = subscriber(uri)?;
     let (user, params) = whole.split_once(';').unwrap_or((&whole, ""));
+    // No trunk writes an extension like a spreadsheet.
+    if user.chars().any(char::is_alphabetic) {
+        return None;
+    }
     let mut params = params.split(';').filter_map(|param| param.split_once('='));
     let context = params.find(|(name, _)| name.eq_ignore_ascii_case("phone-context"));
     let within = context.filter(|(_, value)| value.starts_with('+') && !user.starts_with('+'));
@@ -81,12 +85,18 @@ pub fn uri_user(uri: &str) -> Option<String> {
     subscriber(uri).map(|whole| whole.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// The same with its parameters: `sip:030…;phone-context=+49@host` carries them in its user part.
+/// The same with its parameters: `sip:030…;phone-context=+49@host` carries them in its user part. Of a
+/// URI that is none, what stands where the user would: a number with blanks in it is still one.
 fn subscriber(uri: &str) -> Option<String> {
-    match uri.split_once(':') {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel") => Some(rest.to_owned()),
-        _ => Uri::parse(uri).ok().map(|parsed| parsed.user_decoded().into_owned()),
+    if let Ok(parsed) = Uri::parse(uri)
+        && !parsed.is_tel()
+    {
+        return Some(parsed.user_decoded().into_owned());
     }
+    let (scheme, rest) = uri.split_once(':')?;
+    let is_known = ["tel", "sip", "sips"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let user = rest.rsplit_once('@').map_or(rest, |(user, _)| user);
+    is_known.then(|| user.to_owned())
 }
 
 fn is_withheld(user: &str) -> bool {

@@ -22,7 +22,7 @@ impl Number {
         if raw.is_empty() || raw.len() > RAW_LEN_MAX || !raw.chars().any(char::is_numeric) {
             return None;
         }
-        let dialled = format.undo_prefixes(raw);
+        let dialled = format.undo_prefixes(without_extension(raw)?);
         let region = Region::from_code(format.country()).ok()?;
         let parsed = PHONE_NUMBER_UTIL.parse(&dialled, Some(region)).ok()?;
         if !PHONE_NUMBER_UTIL.is_valid_number(&parsed) {
@@ -43,6 +43,25 @@ impl Number {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What people write before an extension, without the dot.
+const EXTENSION_WORDS: [&str; 8] = ["ext", "extn", "extension", "x", "app", "доб", "вн", "внутр"];
+/// Digits of an extension.
+const EXTENSION_LEN_MAX: usize = 11;
+
+/// The number before its extension. `None`: letters that are none, which the library would read as keys
+/// of a telephone, and so as somebody else's number.
+fn without_extension(raw: &str) -> Option<&str> {
+    let Some(at) = raw.find(char::is_alphabetic) else { return Some(raw) };
+    let (number, rest) = raw.split_at(at);
+    let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+    let (word, rest) = rest.split_at(end);
+    let digits = rest.trim_start_matches(['.', ':', '-', ' ', '#']);
+    let is_extension = EXTENSION_WORDS.contains(&word.to_lowercase().as_str())
+        && (1..=EXTENSION_LEN_MAX).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit());
+    is_extension.then_some(number)
 }
 
 impl fmt::Display for Number {
@@ -135,6 +154,19 @@ mod tests {
         }
         for raw in ["8 (812) 123-45-67", "+7 812 1234567", "8-10-7-812-123-45-67"] {
             assert_eq!(e164(raw, "RU").as_deref(), Some("+78121234567"), "{raw}");
+        }
+    }
+
+    #[test]
+    fn letters_are_an_extension_or_no_number() {
+        for raw in ["+49 30 23125 001 ext. 12", "+493023125001x12", "030 23125001 Ext 7"] {
+            assert_eq!(e164(raw, "DE").as_deref(), Some("+493023125001"), "{raw}");
+        }
+        assert_eq!(e164("8 (812) 123-45-67 доб. 12", "RU").as_deref(), Some("+78121234567"));
+        for raw in
+            ["+493023125aab", "+4930abc", "+4930231251ab", "+493023125007ab", "+49CALLME7777"]
+        {
+            assert_eq!(e164(raw, "DE"), None, "{raw}");
         }
     }
 

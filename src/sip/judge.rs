@@ -118,6 +118,13 @@ impl Message {
     }
 
     fn judge_addresses(&self, header: Header, line: &str) -> Result<(), Rejection> {
+        let names_a_party = matches!(header, Header::From | Header::To);
+        if names_a_party && *self.method() != Method::Register {
+            // Who calls may be written as strangely as a PBX likes: it is a call all the same (A1), and
+            // both sides of it say the address back as it was.
+            let party = NameAddr::parse(line).ok().filter(|party| !party.is_star());
+            return party.map(drop).ok_or(bad(complaint(header)));
+        }
         if header.stands_once() {
             return judge_address(line, false).map_err(|_| bad(complaint(header)));
         }

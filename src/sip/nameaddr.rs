@@ -50,7 +50,12 @@ impl<'a> NameAddr<'a> {
             None => split_bare(rest)?,
         };
         let params = trim(params);
-        if uri.is_empty() || uri.bytes().any(is_space) {
+        // Within brackets it is the URI's reader who minds a blank; beside them, nobody's (RFC 4475 §3.1.2.9).
+        let blanks = match rest.starts_with('<') {
+            true => trim(uri).len() < uri.len(),
+            false => uri.bytes().any(is_space),
+        };
+        if uri.is_empty() || blanks {
             return Err(UriError::Space);
         }
         let read = Params::new(params);

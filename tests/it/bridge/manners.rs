@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use telefonist::domain::Trunk;
 use telefonist::sip::{Header, Message, Method};
-use telefonist::switch::{Outcome, Party};
+use telefonist::switch::{Outcome, Party, What};
 
 use super::world::{ANSWER, OFFER, TRUNK, World};
 use super::{OLE, world};
@@ -129,4 +129,40 @@ fn a_trunk_may_hang_up_before_the_answer() {
     w.reply(OLE, &offered, 487, "");
     assert_eq!(super::ended(&w), [(Party::Caller, Outcome::Abandoned)]);
     w.assert_quiet();
+}
+
+#[test]
+fn a1_a_caller_whose_address_is_none_is_a_call_like_any_other() {
+    for (from, number) in [
+        ("<sip:%%%@pbx>", None),
+        ("<sip:@pbx>", None),
+        ("<tel:>", None),
+        ("<sip:+49 30 23125 007@pbx>", Some("+493023125007")),
+        ("<sip:+493023125007>", Some("+493023125007")),
+        ("<sip:+493023125aab@pbx>", None),
+    ] {
+        let mut w = world();
+        w.register("ole", OLE);
+        let length = OFFER.len();
+        let invite = format!(
+            "INVITE sip:100@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {TRUNK};branch=z9hG4bKs\r\n\
+             Max-Forwards: 70\r\nFrom: {from};tag=s\r\nTo: <sip:100@example.com>\r\n\
+             Call-ID: strange\r\nCSeq: 1 INVITE\r\nContact: <sip:{TRUNK}>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{OFFER}"
+        );
+        w.send(TRUNK, invite.into());
+        let offered = w.request(OLE, Method::Invite);
+        w.reply(OLE, &offered, 200, ANSWER);
+        w.request(OLE, Method::Ack);
+        w.response(TRUNK, 180);
+        let ok = w.response(TRUNK, 200);
+        w.in_dialog(&ok, Method::Ack, 1, "");
+        let arrived = w.events.iter().find_map(|event| match event {
+            What::CallArrived { from, .. } => Some(from.as_ref().map(ToString::to_string)),
+            _ => None,
+        });
+        assert_eq!(arrived, Some(number.map(str::to_owned)), "{from}");
+        w.in_dialog(&ok, Method::Bye, 2, "");
+        w.request(OLE, Method::Bye);
+    }
 }

@@ -66,7 +66,9 @@ impl Calls {
                         calls.won(env, call, offer, index, response, flow);
                     });
                 } else {
-                    decline(env, fork, response, flow);
+                    // Another phone of theirs has it, or the caller is gone.
+                    let reason = offer.won.then_some(ELSEWHERE);
+                    decline(env, &offer.forks[index], response, flow, reason);
                     self.with_offer(env, key, offer, |c, env, call, o| c.settle(env, call, o));
                 }
             }
@@ -308,7 +310,7 @@ impl Calls {
         let leg = leg.and_then(|(key, side)| self.calls.get_mut(&key).and_then(|c| c.leg(side)));
         match leg {
             Some(leg) if is_of(leg, response) => acknowledge_again(env, leg, response),
-            _ => decline(env, fork, response, flow),
+            _ => decline(env, fork, response, flow, Some(ELSEWHERE)),
         }
     }
 }
@@ -337,11 +339,15 @@ pub(super) fn acknowledge_again(env: &mut Env<'_>, leg: &Leg, response: &Message
 }
 
 /// A 2xx that nobody waits for: ACK and BYE (I1).
-fn decline(env: &mut Env<'_>, fork: &Fork, response: &Message, flow: Flow) {
+fn decline(env: &mut Env<'_>, fork: &Fork, response: &Message, flow: Flow, reason: Option<&str>) {
     let Some(mut leg) = fork.leg(env, response, flow) else { return };
     acknowledge(env, &mut leg, fork.invite.cseq, None);
     let flow = leg.next_flow(env.location);
-    let bye = leg.request(&Method::Bye).header(Header::Reason, ELSEWHERE);
+    let bye = leg.request(&Method::Bye);
+    let bye = match reason {
+        Some(reason) => bye.header(Header::Reason, reason),
+        None => bye,
+    };
     if env.tx.request(env.now, bye, Method::Bye, flow).is_err() {
         tracing::warn!("transactions_max is reached: a BYE could not be sent");
     }

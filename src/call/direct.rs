@@ -42,7 +42,11 @@ impl Calls {
             None => env.settings.numbers.without_outside_line(&dialled),
         };
         match trunk.and_then(|id| trunk_named(env, &id)) {
-            Some(trunk) if is_dialable(&dialled) && !outside.is_empty() => {
+            Some(trunk)
+                if is_dialable(&dialled)
+                    && env.settings.numbers.goes_outside(&dialled)
+                    && !outside.is_empty() =>
+            {
                 let outside = outside.to_owned();
                 self.call_trunk(env, call, trunk, &outside);
             }

@@ -352,8 +352,12 @@ impl Calls {
                 self.offer_over(env, &offer);
             }
             OfferState::Ringing if offer.ring_until <= env.now => {
-                let rang = offer.rang();
-                let result = if rang { OfferResult::NoAnswer } else { verdict(&offer) };
+                let result = match offer.rang() {
+                    true if is_registered(env, &offer) => OfferResult::NoAnswer,
+                    // Their phone went while it rang: nobody is locked for that.
+                    true => OfferResult::Unreachable,
+                    false => verdict(&offer),
+                };
                 self.with_offer(env, key, offer, |calls, env, call, offer| {
                     calls.offer_failed(env, call, offer, result);
                 });
@@ -392,6 +396,13 @@ impl Calls {
             self.clients.remove(&tx);
         }
     }
+}
+
+/// Somebody whose phones ring has one still; a trunk always has.
+fn is_registered(env: &Env<'_>, offer: &Offer) -> bool {
+    let person = offer.seat.and_then(|seat| env.directory.person(seat.agent));
+    let user = person.and_then(|person| person.sip_user.as_deref());
+    user.is_none_or(|user| env.location.is_registered(user))
 }
 
 /// Phones that have said nothing at all are unreachable.

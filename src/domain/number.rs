@@ -129,6 +129,15 @@ impl NumberFormat {
         }
     }
 
+    /// Whether what was dialled asks for an outside number: it begins with the digits for that, if there are
+    /// any, or with `+`. Emergency numbers (three digits, 1 or 9 first) never need them; a star code that
+    /// is none of ours is nobody's number.
+    pub fn goes_outside(&self, dialled: &str) -> bool {
+        let Some(prefix) = &self.outside_line else { return !dialled.starts_with(['*', '#']) };
+        let is_emergency = dialled.len() == 3 && dialled.starts_with(['1', '9']);
+        dialled.starts_with('+') || dialled.starts_with(&**prefix) || is_emergency
+    }
+
     fn undo_prefixes<'a>(&self, raw: &'a str) -> std::borrow::Cow<'a, str> {
         if raw.starts_with('+') {
             return raw.into();
@@ -155,6 +164,19 @@ mod tests {
         for raw in ["8 (812) 123-45-67", "+7 812 1234567", "8-10-7-812-123-45-67"] {
             assert_eq!(e164(raw, "RU").as_deref(), Some("+78121234567"), "{raw}");
         }
+    }
+
+    #[test]
+    fn an_outside_line_is_asked_for() {
+        let format = NumberFormat::new("DE", Some("0"), false);
+        for dialled in ["0030231250", "+4930231250", "0110", "110", "112", "911"] {
+            assert!(format.goes_outside(dialled), "{dialled}");
+        }
+        for dialled in ["998x", "998877", "*99", "#31#", "212"] {
+            assert!(!format.goes_outside(dialled), "{dialled}");
+        }
+        let direct = NumberFormat::of("DE");
+        assert!(direct.goes_outside("030231250") && !direct.goes_outside("*99"));
     }
 
     #[test]

@@ -302,8 +302,11 @@ impl Switch {
         let claims = self.claims_to_be_ours(request);
         let has_answer = request.has(Header::ProxyAuthorization);
         let trunk = self.trunk_at(flow);
-        // A phone on a trunk's host claims our domain with a user of ours.
-        let phone = claims && self.names_a_person(request);
+        // A trunk is known by its address. A phone on its host has registered from there, or answers a
+        // challenge already.
+        let phone = claims
+            && (has_answer && self.names_a_person(request)
+                || self.is_registered_at(request, flow.remote.ip()));
         if let (Some(trunk), false) = (&trunk, phone) {
             return Some(Source::Trunk(trunk.clone()));
         }
@@ -336,6 +339,12 @@ impl Switch {
                 None
             }
         }
+    }
+
+    fn is_registered_at(&self, request: &Message, host: IpAddr) -> bool {
+        let user = request.from().and_then(|f| crate::call::uri_user(f.uri));
+        let bindings = user.map(|user| self.core.shared.location.bindings(&user));
+        bindings.into_iter().flatten().any(|binding| binding.flow.remote.ip() == host)
     }
 
     fn names_a_person(&self, request: &Message) -> bool {

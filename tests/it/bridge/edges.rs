@@ -359,3 +359,20 @@ fn nobody_loses_their_phone_when_the_wall_clock_jumps() {
     w.run(secs(1));
     w.talk("03023125001", "a1", OLE);
 }
+
+#[test]
+fn c4_whose_phone_goes_while_it_rings_is_not_locked() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.invite("03023125001", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    w.register_for("ole", OLE, 0, &[]);
+    w.run(secs(21));
+    assert_eq!(offers(&w), [OfferResult::Unreachable]);
+    w.run(secs(40));
+    while w.take(OLE).is_some() {}
+    w.register("ole", OLE);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert!(w.board.presence(ole).is_free(), "{:?}", w.board.presence(ole));
+}

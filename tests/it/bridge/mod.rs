@@ -153,6 +153,7 @@ fn a_phone_that_answers_after_cancel_is_acknowledged_and_hung_up() {
     w.reply(OLE, &offered, 200, ANSWER);
     w.request(OLE, Method::Ack);
     let bye = w.request(OLE, Method::Bye);
+    assert!(!bye.has(Header::Reason), "nobody else has the call: it was missed");
     w.reply(OLE, &bye, 200, "");
     assert_eq!(ended(&w), [(Party::Caller, Outcome::Abandoned)]);
     w.assert_quiet();

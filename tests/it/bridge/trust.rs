@@ -231,3 +231,24 @@ fn an_address_gets_so_many_answers_by_datagram_and_no_more() {
     w.run(secs(61));
     assert_eq!(asks(&mut w), 1, "a minute later");
 }
+
+/// An INVITE from the trunk's address in the name of ole.
+fn in_the_name_of_ole(w: &mut World, call_id: &str) {
+    let more = [("Contact", &*format!("<sip:{TRUNK}>"))];
+    let whole = w.invite_with("03023125001", "template", OFFER, &more);
+    while w.take(TRUNK).is_some() {}
+    let text = String::from_utf8_lossy(whole.raw()).replace("03023125001@pbx", "ole@example.com");
+    w.send(TRUNK, text.replace("template", call_id).replace("bKt", &call_id.repeat(2)).into());
+}
+
+#[test]
+fn a_trunk_is_known_by_its_address_whatever_extension_calls_over_it() {
+    let mut w = world();
+    w.register("ida", IDA);
+    in_the_name_of_ole(&mut w, "e1");
+    w.response(TRUNK, 180);
+    // A phone on the trunk's host is the person's.
+    w.register("ole", "192.0.2.10:5090");
+    in_the_name_of_ole(&mut w, "e2");
+    w.response(TRUNK, 407);
+}

@@ -421,6 +421,11 @@ impl World {
 
     /// The same with further headers.
     pub fn register_with(&mut self, user: &str, at: &str, more: &[(&str, &str)]) {
+        self.register_for(user, at, 3_600, more);
+    }
+
+    /// The same for so many seconds; 0: the phone goes.
+    pub fn register_for(&mut self, user: &str, at: &str, expires: u32, more: &[(&str, &str)]) {
         let id = self.sent;
         let draft = |branch: String, cseq: u32, authorization: Option<String>| {
             let draft = Builder::request(&Method::Register, &format!("sip:{DOMAIN}"))
@@ -431,7 +436,7 @@ impl World {
                 .header(Header::CallId, format_args!("reg-{user}-{at}-{id}"))
                 .header(Header::CSeq, format_args!("{cseq} REGISTER"))
                 .header(Header::Contact, format_args!("<sip:{user}@{at}>"))
-                .header(Header::Expires, 3_600);
+                .header(Header::Expires, expires);
             let draft = more.iter().fold(draft, |draft, (name, value)| draft.named(name, value));
             match authorization {
                 Some(line) => draft.header(Header::Authorization, line).finish(),

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 
 use super::Wire;
+use super::admit::Answer;
 use crate::domain::{Flow, Transport};
-use crate::sip::Message;
+use crate::sip::{Message, ParseError};
 use crate::telemetry::one;
 
 /// The largest datagram there is.
@@ -53,11 +54,21 @@ fn datagram(wire: &Wire, listener: u16, socket: &UdpSocket, bytes: &[u8], source
     let received = wire.dispatch.clock.now();
     let message = match Message::parse(Bytes::copy_from_slice(bytes)) {
         Ok(message) => message,
-        Err(error) => return wire.dispatch.garbage(flow, error),
+        Err(error) => {
+            let too_long = matches!(error, ParseError::TooManyHeaders | ParseError::TooLong);
+            wire.dispatch.garbage(flow, error);
+            let head = too_long.then(|| Message::beginning(bytes)).flatten();
+            let answer = head.and_then(|head| wire.dispatch.answer(&head, flow, 513, None));
+            return answer.into_iter().for_each(|answer| reply(wire, socket, &answer));
+        }
     };
-    if let Some(answer) = wire.dispatch.admit(message, flow, received)
-        && let Err(error) = socket.try_send_to(&answer.bytes, answer.flow.remote)
-    {
+    if let Some(answer) = wire.dispatch.admit(message, flow, received) {
+        reply(wire, socket, &answer);
+    }
+}
+
+fn reply(wire: &Wire, socket: &UdpSocket, answer: &Answer) {
+    if let Err(error) = socket.try_send_to(&answer.bytes, answer.flow.remote) {
         one(&wire.dispatch.metrics.send_failed, "udp_error");
         tracing::debug!(flow = %answer.flow, %error, "a stateless answer could not be sent");
     }

@@ -58,7 +58,7 @@ impl FrameError {
     pub fn status(&self) -> u16 {
         match self.fault {
             FrameFault::BodyTooLong => 413,
-            FrameFault::HeadTooLong => 513,
+            FrameFault::HeadTooLong | FrameFault::NotSip(ParseError::TooManyHeaders) => 513,
             FrameFault::BadLength | FrameFault::NotSip(_) => 400,
         }
     }
@@ -165,7 +165,7 @@ impl Framer {
         }
         self.looked = self.buffer.len();
         match self.looked > HEAD_BYTES_MAX {
-            true => Err(broken(FrameFault::HeadTooLong, None)),
+            true => Err(broken(FrameFault::HeadTooLong, Message::beginning(&self.buffer))),
             false => Ok(None),
         }
     }
@@ -173,7 +173,11 @@ impl Framer {
     /// The body's length; none said means none there (RFC 3261 §20.14 wants it said on a stream).
     fn read_length(&self, head: usize) -> Result<usize, FrameError> {
         let bytes = &self.buffer[..head];
-        let index = Index::of(bytes).map_err(|e| broken(FrameFault::NotSip(e), None))?;
+        let index = Index::of(bytes).map_err(|e| {
+            let many = e == ParseError::TooManyHeaders;
+            let head = many.then(|| Message::beginning(bytes)).flatten();
+            broken(FrameFault::NotSip(e), head)
+        })?;
         let mut lines = index.lines.iter().filter(|l| l.id == Some(Header::ContentLength));
         let length = match (lines.next(), lines.next()) {
             (None, _) => Some(0),

@@ -29,6 +29,10 @@ struct Inner {
     verdict: OnceLock<Result<(), Rejection>>,
 }
 
+/// What is looked at of a message that is too long, to refuse it: lines and bytes.
+const BEGINNING_LINES_MAX: usize = 64;
+const BEGINNING_BYTES_MAX: usize = 16 * 1024;
+
 impl Message {
     /// A datagram, or one message of a stream as [`super::Framer`] cuts it. Line ends before the first line
     /// are skipped (RFC 3261 §7.5), bytes behind the body are cut off (§18.3).
@@ -39,6 +43,16 @@ impl Message {
         let index = Index::of(&raw)?;
         let raw = raw.slice(..index.body_end as usize);
         Ok(Message(Arc::new(Inner { raw, index, verdict: OnceLock::new() })))
+    }
+
+    /// The first lines of a request that is too long to be read: enough to refuse it. `None` if they are
+    /// none.
+    pub fn beginning(raw: &[u8]) -> Option<Message> {
+        let within = &raw[..raw.len().min(BEGINNING_BYTES_MAX)];
+        let ends = memchr::memchr_iter(b'\n', within).take(BEGINNING_LINES_MAX);
+        let mut lines = within[..ends.last()? + 1].to_vec();
+        lines.extend_from_slice(b"\r\n");
+        Message::parse(Bytes::from(lines)).ok().filter(Message::is_request)
     }
 
     /// The whole message as it came, from the first line to the end of the body.
@@ -357,6 +371,9 @@ mod tests {
         assert_eq!(parse(lines(super::lexer::HEADERS_MAX)).all_lines().count(), 256);
         let many = Message::parse(Bytes::from(lines(super::lexer::HEADERS_MAX + 1)));
         assert_eq!(many.err(), Some(ParseError::TooManyHeaders));
+        let beginning = Message::beginning(lines(1_000).as_bytes()).expect("a request");
+        assert_eq!(beginning.all_lines().count(), BEGINNING_LINES_MAX - 1);
+        assert!(Message::beginning(b"GET / HTTP/1.1").is_none());
         let long = vec![b'x'; super::lexer::MESSAGE_BYTES_MAX + 1];
         assert_eq!(Message::parse(Bytes::from(long)).err(), Some(ParseError::TooLong));
     }

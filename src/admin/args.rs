@@ -189,9 +189,9 @@ pub(super) struct CallsArgs {
     /// cut_by_restart
     #[arg(long)]
     pub(super) outcome: Option<String>,
-    /// The newest so many
-    #[arg(long, default_value_t = 100)]
-    pub(super) limit: u32,
+    /// The newest so many [default: 100 of the plain list; all with a filter or --json]
+    #[arg(long)]
+    pub(super) limit: Option<u32>,
     /// The calls that are up now, asked of the server
     #[arg(long, conflicts_with_all = ["since", "until", "number", "client", "outcome"])]
     pub(super) live: bool,

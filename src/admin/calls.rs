@@ -16,12 +16,14 @@ use crate::server::{Ask, StateFolder};
 use crate::store::callbacks::Callback;
 use crate::store::journal::{Begin, Follower, Journal, Source};
 use crate::store::register::{
-    CallFilter, Projector, Register, callbacks_table, calls_table, story_text,
+    CALLS_LISTED, CallFilter, Projector, Register, callbacks_table, calls_table, story_text,
 };
 use crate::switch::{Event, What};
 
 /// Events are looked for this often.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+/// A filter or a program gets so many calls unless it asks for more: years of a busy company.
+const CALLS_MAX: u32 = 1_000_000;
 /// Events taken at once.
 const EVENTS_PER_STEP: usize = 1_000;
 
@@ -36,16 +38,25 @@ pub(super) fn calls(context: &Context, args: &CallsArgs) -> Result<Printed, Fail
             Some(parsed.map_err(|_| Failure::Usage(format!("`{word}` is no outcome")))?)
         }
     };
-    let filter = CallFilter {
+    let mut filter = CallFilter {
         since: args.since.as_deref().map(|t| context.instant(t)).transpose()?,
         until: args.until.as_deref().map(|t| context.instant(t)).transpose()?,
         number: args.number.clone(),
         client: args.client.clone(),
         outcome,
-        limit: Some(args.limit),
+        limit: None,
     };
-    let calls = register(context)?.calls(&filter)?;
-    Ok(Printed::new(calls_table(&calls, &TimeZone::system()), json!(calls)))
+    let is_plain = !context.json && filter == CallFilter::default();
+    let usual = if is_plain { CALLS_LISTED } else { CALLS_MAX };
+    let limit = args.limit.unwrap_or(usual);
+    // One more tells whether there are more.
+    filter.limit = Some(limit.saturating_add(1));
+    let mut calls = register(context)?.calls(&filter)?;
+    let beyond = calls.len().saturating_sub(limit as usize);
+    calls.drain(..beyond);
+    let cut = (beyond > 0).then(|| format!("the last {limit} calls of more: --limit N"));
+    let shown = calls_table(&calls, &TimeZone::system());
+    Ok(Printed::new(shown, json!(calls)).warning(cut))
 }
 
 pub(super) fn show(context: &Context, call: &str) -> Result<Printed, Failure> {

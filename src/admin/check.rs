@@ -110,5 +110,5 @@ fn printed(config_dir: &Path, problems: &[Problem], notes: &[String]) -> Printed
     text.push_str(&format!("{folder}: {errors} errors, {warnings} warnings\n"));
     let lines: Vec<ProblemLine> = problems.iter().map(ProblemLine::from).collect();
     let json = json!({ "errors": errors, "warnings": warnings, "problems": lines, "notes": notes });
-    Printed { text, json, found: errors > 0 }
+    Printed { found: errors > 0, ..Printed::new(text, json) }
 }

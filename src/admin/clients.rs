@@ -52,7 +52,7 @@ impl Desk<'_> {
         let found = self.db.find_clients(text, self.numbers, FOUND_MAX)?;
         let rows: Vec<Vec<String>> = found.iter().map(row).collect();
         let head = ["id", "code", "name", "type", "vip", "manager", "balance", "numbers"];
-        Ok(Printed { text: table(&head, &rows), json: json!(found), found: found.is_empty() })
+        Ok(Printed { found: found.is_empty(), ..Printed::new(table(&head, &rows), json!(found)) })
     }
 
     fn assign(&mut self, client: &str, person: &str) -> Result<Printed, Failure> {

@@ -76,5 +76,5 @@ pub(super) fn import_command(context: &Context, args: &ImportArgs) -> Result<Pri
     }
     let found = !report.bad.is_empty();
     let text = import_text(&report, args.dry_run);
-    Ok(Printed { text, json: json!(report), found })
+    Ok(Printed { found, ..Printed::new(text, json!(report)) })
 }

@@ -19,17 +19,24 @@ pub(super) struct Printed {
     pub(super) json: Value,
     /// A problem was found: exit code 1.
     pub(super) found: bool,
+    /// What the answer lacks: said on standard error, in either form.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Printed {
     /// Both forms.
     pub(super) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, found: false }
+        Self { text: text.into(), json, ..Self::default() }
     }
 
     /// Everything was said line by line; no document follows.
     pub(super) fn said() -> Self {
         Self::default()
+    }
+
+    /// The same, with what it lacks.
+    pub(super) fn warning(self, warnings: impl IntoIterator<Item = String>) -> Self {
+        Self { warnings: warnings.into_iter().collect(), ..self }
     }
 
     /// Writes it out.
@@ -41,6 +48,10 @@ impl Printed {
         } else {
             Ok(true)
         };
+        for warning in &self.warnings {
+            // Nobody is left to hear that standard error is gone.
+            let _ = writeln!(std::io::stderr(), "telefonist: {}", plain(warning));
+        }
         match said {
             Ok(_) => ExitCode::from(u8::from(self.found)),
             Err(failure) => failure.print(false),

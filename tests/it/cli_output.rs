@@ -8,8 +8,10 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 
 use serde_json::Value;
+use telefonist::store::journal::Journal;
 
 use super::cli_scene::{LONG, Running, Scene, err, heard, out, phone, request};
+use crate::register_scenario::{key, start, whole_call, worker};
 
 /// The exit code, if it ends in time.
 fn ends(mut child: Child) -> Option<i32> {
@@ -242,4 +244,30 @@ fn what_a_caller_writes_does_not_steer_the_terminal() {
         let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!shown.contains(steers), "{shown:?}");
     }
+}
+
+#[test]
+fn no_call_is_left_out_of_a_list_without_a_word() {
+    let scene = Scene::new();
+    let journal = Journal::open(&scene.state().join("journal"), start()).expect("a journal");
+    let mut writer = journal.writer(worker(0), start(), &[]);
+    for n in 0..105 {
+        writer.append(&whole_call(key(n), i64::from(n) * 1_000));
+    }
+    let lines = |arguments: &[&str]| {
+        let output = scene.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", err(&output));
+        (out(&output).lines().count() - 1, err(&output))
+    };
+    let cut = |n: u32| format!("telefonist: the last {n} calls of more: --limit N\n");
+    assert_eq!(lines(&["calls"]), (100, cut(100)));
+    assert_eq!(lines(&["calls", "--limit", "105"]), (105, String::new()));
+    for filter in [["--since", "2026-03-01"], ["--number", "23125001"], ["--client", "ACME"]] {
+        assert_eq!(lines(&[&["calls"][..], &filter].concat()), (105, String::new()));
+    }
+    assert_eq!(lines(&["calls", "--client", "ACME", "--limit", "7"]), (7, cut(7)));
+    assert_eq!(scene.json(&["calls"]).as_array().map(Vec::len), Some(105));
+    let newest = scene.run(&["calls", "--json", "--limit", "1"]);
+    assert_eq!(err(&newest), cut(1));
+    assert!(out(&newest).contains(&key(104).to_string()), "the newest: {}", out(&newest));
 }

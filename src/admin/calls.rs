@@ -11,7 +11,7 @@ use super::args::{CallbackAction, CallsArgs, EventsArgs};
 use super::ask::Line;
 use super::context::Context;
 use super::live;
-use super::output::{Failure, Printed, say};
+use super::output::{Failure, Printed, say, warn};
 use crate::server::{Ask, StateFolder};
 use crate::store::callbacks::Callback;
 use crate::store::journal::{Begin, Follower, Journal, Source};
@@ -154,15 +154,26 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<Printed, Fa
 /// The register, with what the journal says beyond it: a server may not run, or not have come to it.
 fn register(context: &Context) -> Result<Register, Failure> {
     let folder = context.folder();
+    let mut behind = None;
     if folder.journal().exists() {
         // Where we may not write, the register as it is must do.
-        let _ = Projector::new(&folder.register_db(), &folder.journal()).catch_up();
+        let done = Projector::new(&folder.register_db(), &folder.journal()).catch_up();
+        behind = done.err().map(|e| format!("the register is behind the journal: {e}"));
+    }
+    for why in told_behind(context).unwrap_or_else(|| behind.into_iter().collect()) {
+        warn(&format!("the newest calls are not shown: {why}"));
     }
     let file = folder.register_db();
     if std::fs::metadata(&file).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
         return Err(never_ran(&file));
     }
     Ok(Register::read(&file)?)
+}
+
+/// Why the server says that the register lacks calls. `None`: nobody answers.
+fn told_behind(context: &Context) -> Option<Vec<String>> {
+    let mut status = Line::open(context)?.ask(&Ask::Status).ok()?;
+    serde_json::from_value(status["register_behind"].take()).ok()
 }
 
 fn never_ran(missing: &Path) -> Failure {

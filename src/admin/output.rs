@@ -49,8 +49,7 @@ impl Printed {
             Ok(true)
         };
         for warning in &self.warnings {
-            // Nobody is left to hear that standard error is gone.
-            let _ = writeln!(std::io::stderr(), "telefonist: {}", plain(warning));
+            warn(warning);
         }
         match said {
             Ok(_) => ExitCode::from(u8::from(self.found)),
@@ -143,6 +142,12 @@ pub(super) fn say(text: &str) -> Result<bool, Failure> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::Refused(format!("standard output: {e}"))),
     }
+}
+
+/// What an answer lacks, to standard error.
+pub(super) fn warn(text: &str) {
+    // Nobody is left to hear that standard error is gone.
+    let _ = writeln!(std::io::stderr(), "telefonist: {}", plain(text));
 }
 
 /// What a caller or a file wrote must not steer the terminal that shows it.

@@ -155,6 +155,11 @@ impl Hub {
     pub(super) fn ailments(&self) -> Vec<String> {
         let clients = self.index.status(self.clock.wall()).problem;
         let clients = clients.map(|why| format!("clients and people are not read: {why}"));
+        clients.into_iter().chain(self.register_behind()).collect()
+    }
+
+    /// Why the register lacks calls that there were.
+    pub(super) fn register_behind(&self) -> Vec<String> {
         let register = self.projecting.get().and_then(Projecting::problem);
         let register = register.map(|why| format!("the register is behind the journal: {why}"));
         let journals = self.worker_health().into_iter().chain([self.journal_health()]);
@@ -162,7 +167,7 @@ impl Hub {
             let (why, lines) = (journal.failing?, journal.backlog_lines);
             Some(format!("journal {} is not written: {why}; {lines} lines wait", journal.segment))
         });
-        clients.into_iter().chain(register).chain(journals).collect()
+        register.into_iter().chain(journals).collect()
     }
 
     /// Gives a command to the workers that it is for and waits for all answers, by shard.

@@ -56,6 +56,7 @@ impl Server {
             "clients": hub.index.status(hub.clock.wall()),
             "journal": journals,
             "ailments": hub.ailments(),
+            "register_behind": hub.register_behind(),
             "trunks": trunks(&workers),
             "silent_workers": hub.silent_workers(),
             "workers": workers,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::cli_scene::{Running, Scene, get, heard, phone, request};
+use super::cli_scene::{Running, Scene, err, get, heard, phone, request};
 
 /// A program that is over the limit is killed unless it says that it does not want to be.
 fn limited(scene: &Scene, bytes: &str, arguments: &[&str]) -> Command {
@@ -76,6 +76,11 @@ fn a_full_disk_costs_no_call_and_is_told_everywhere() {
     let status = until(&scene, &["status"], ailing);
     assert!(ailing(&status), "{status}");
     assert!(scene.ok(&["status"]).contains("is not written"));
+    let warned = "telefonist: the newest calls are not shown: journal w";
+    for arguments in [&["calls"][..], &["calls", "--json"], &["callbacks"], &["show", "abcd"]] {
+        let why = err(&scene.run(arguments));
+        assert!(why.contains(warned), "{arguments:?}: {why}");
+    }
     let health = get(&scene, "/health");
     assert!(health.contains("200 OK") && health.contains("is not written"), "{health}");
     assert!(get(&scene, "/ready").contains("200 OK"));
@@ -93,6 +98,7 @@ fn a_full_disk_costs_no_call_and_is_told_everywhere() {
     };
     let calls = until(&scene, &["calls"], is_whole);
     assert!(is_whole(&calls), "nothing is lost: {calls}");
+    assert_eq!(err(&scene.run(&["calls"])), "");
     assert!(get(&scene, "/health").ends_with("ok\n"));
 }
 

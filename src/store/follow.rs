@@ -13,6 +13,9 @@
 //! Owns its connection, which it never writes through.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,9 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// Rows read in one transaction.
 const CHUNK: usize = 5_000;
+
+/// Every SQLite file begins so.
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
 
 /// Unreadable rows that are remembered; more are only counted until the next full reading.
 const BAD_ROWS_MAX: usize = 1_000;
@@ -98,6 +104,9 @@ pub struct Follower {
 /// The file as it is open now.
 struct Open {
     connection: Connection,
+    /// For the header. Closed after the connection and never before: closing any handle of the file
+    /// gives up the locks that this process has on it.
+    file: Option<File>,
     identity: Identity,
     data_version: i64,
     schema_version: i64,
@@ -145,7 +154,7 @@ impl Follower {
         }
     }
 
-    /// One poll. Costs a file status and one number if nothing has changed. Never panics; an error is
+    /// One poll. Costs a file status, its first bytes and one number if nothing has changed. Never panics; an error is
     /// in the answer, in the index's state, and in the log when it begins.
     pub fn follow_once(&mut self, now: Timestamp) -> Followed {
         let step = self.step(now);
@@ -216,8 +225,9 @@ impl Follower {
         }
         let Some(connection) = open_as_it_lies(&self.file, error) else { return };
         let (data_version, schema_version, seq, has_triggers) = (-1, 0, 0, false);
+        let file = None;
         let mut open =
-            Open { connection, identity, data_version, schema_version, seq, has_triggers };
+            Open { connection, file, identity, data_version, schema_version, seq, has_triggers };
         if is_todays(&open.connection, &self.file) && self.read_everything(&mut open, today).is_ok()
         {
             self.reading.last_read = Some(now);
@@ -226,6 +236,11 @@ impl Follower {
 
     fn follow_open(&mut self, open: &mut Open, today: Date) -> Result<Followed, StoreError> {
         let file = self.file.clone();
+        // A change that SQLite has not made does not move `data_version`.
+        if open.file.as_ref().is_some_and(is_overwritten) {
+            let why = "file is not a database".to_owned();
+            return Err(StoreError::Broken { file, why });
+        }
         let sql = |e: rusqlite::Error| StoreError::sql(&file, &e);
         // Read before the changes: what comes in between is seen again next time.
         let data_version = pragma(&open.connection, "data_version").map_err(sql)?;
@@ -446,7 +461,19 @@ fn open(file: &Path, identity: Identity) -> Result<Open, StoreError> {
     connection.pragma_update(None, "query_only", true).map_err(sql)?;
     let has_triggers = repaired(&connection, file)?;
     let schema_version = pragma(&connection, "schema_version").map_err(sql)?;
-    Ok(Open { connection, identity, data_version: -1, schema_version, seq: 0, has_triggers })
+    // Where it cannot be had (too many files are open), damage is seen at the next reading.
+    let file = File::open(file).ok();
+    let (data_version, seq) = (-1, 0);
+    Ok(Open { connection, file, identity, data_version, schema_version, seq, has_triggers })
+}
+
+/// The begin of the file is not what every SQLite file begins with.
+fn is_overwritten(file: &File) -> bool {
+    let mut found = [0; HEADER.len()];
+    match file.read_exact_at(&mut found, 0) {
+        Ok(()) => found != *HEADER,
+        Err(e) => e.kind() == ErrorKind::UnexpectedEof,
+    }
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The index follows the file, whoever writes it and whatever happens to it.
 
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use telefonist::policy::IndexState;
@@ -229,6 +230,35 @@ fn a_damaged_file_keeps_the_index_and_says_so() {
     std::fs::write(scene.folder.path().join("new"), good).expect("written");
     std::fs::rename(scene.folder.path().join("new"), scene.file()).expect("replaced");
     assert!(matches!(watched.poll(scene.now), Followed::Loaded { .. }));
+}
+
+#[test]
+fn a_file_that_is_overwritten_while_it_is_open_is_seen_and_read_again_when_it_is_whole() {
+    let scene = Scene::new();
+    drop(scene.db());
+    foreign_client(&scene.foreign(), 1, "Anna", ANNA);
+    let mut watched = scene.follower();
+    watched.poll(scene.now);
+    let overwrite = |bytes: &[u8]| {
+        let file = std::fs::File::options().write(true).open(scene.file()).expect("there");
+        file.write_all_at(bytes, 0).expect("written");
+    };
+    let whole = std::fs::read(scene.file()).expect("read");
+    overwrite(&[0; 512]);
+    for _ in 0..2 {
+        let away = watched.poll(scene.now);
+        assert!(matches!(&away, Followed::Away { why } if why.contains("damaged")), "{away:?}");
+    }
+    let status = watched.index.status(scene.now);
+    assert!(matches!(status.state, IndexState::Stale { .. }), "{status:?}");
+    assert!(status.problem.is_some_and(|why| why.contains("restore a backup")));
+    assert_eq!(watched.names(ANNA), ["Anna"], "calls are served from the index");
+    overwrite(&whole);
+    assert_eq!(watched.poll(scene.now), Followed::Loaded { clients: 1 });
+    assert_eq!(watched.index.status(scene.now).state, IndexState::Fresh);
+    std::fs::File::create(scene.file()).expect("truncated");
+    assert!(matches!(watched.poll(scene.now), Followed::Away { .. }));
+    assert_eq!(watched.names(ANNA), ["Anna"]);
 }
 
 #[test]

@@ -125,7 +125,12 @@ pub enum Debt {
 impl Client {
     /// Clause A3: neither a manager nor an order, and not marked "served by operators".
     pub fn is_new(&self) -> bool {
-        self.manager.is_none() && self.last_order.is_none() && !self.served_by_operators
+        self.is_new_with(self.manager.as_ref())
+    }
+
+    /// The same, where `manager` is the client's if there is such a person.
+    pub fn is_new_with(&self, manager: Option<&PersonId>) -> bool {
+        manager.is_none() && self.last_order.is_none() && !self.served_by_operators
     }
 
     /// Clause A4 on `today`. What is overdue is a debt once it is so for more than `grace_days`; at once

@@ -192,7 +192,8 @@ fn client_facts(client: &Client, seen: &Seen<'_>, show: &mut dyn FnMut(&str, Str
     show("type", client.client_type.as_str().to_owned());
     let pending = if client.vip_pending { " (pending)" } else { "" };
     show("vip", format!("{}{pending}", client.vip.as_str()));
-    show("manager", or_none(client.manager.as_ref().map(|m| m.to_string())));
+    let gone = if seen.manager.is_none() { " (there is no such person)" } else { "" };
+    show("manager", or_none(client.manager.as_ref().map(|m| format!("{m}{gone}"))));
     show("department", or_none(client.department.as_ref().map(|d| d.to_string())));
     if let Some(region) = &client.region {
         show("region", region.to_string());

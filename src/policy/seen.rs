@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::Policy;
 use super::numbers::Dialled;
 use super::plan::{Facts, IndexState};
-use crate::domain::{Client, Debt, DepartmentId, Directory};
+use crate::domain::{Client, Debt, DepartmentId, Directory, PersonId};
 
 /// A department and how it was found.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Relevant {
 pub(super) struct Seen<'a> {
     pub(super) facts: &'a Facts,
     pub(super) client: Option<&'a Client>,
+    /// The client's, if there is such a person: one who has left, or was mistyped, is none.
+    pub(super) manager: Option<&'a PersonId>,
     /// Clause A3.
     pub(super) new: bool,
     /// Clause A4, whatever the age of the data.
@@ -58,11 +60,14 @@ impl<'a> Seen<'a> {
         let region_by_number =
             by_number.filter(|_| own_region.is_none()).map(|(pattern, _)| pattern.to_string());
         let region = own_region.or_else(|| by_number.map(|(_, region)| region.clone()));
+        let manager = client.and_then(|c| c.manager.as_ref());
+        let manager = manager.filter(|person| directory.agent(person).is_some());
         let relevant = relevant(policy, directory, facts, region.as_deref());
         Self {
             facts,
             client,
-            new: is_new(facts),
+            manager,
+            new: is_new(facts, manager),
             debt,
             debtor: debt != Debt::Clear && (!old || settings.use_old_debt),
             age,
@@ -75,9 +80,9 @@ impl<'a> Seen<'a> {
 }
 
 /// Clause A3. A number that nobody could look up is unidentified, not new.
-fn is_new(facts: &Facts) -> bool {
+fn is_new(facts: &Facts, manager: Option<&PersonId>) -> bool {
     match (&facts.client, &facts.index) {
-        (Some(client), _) => client.is_new(),
+        (Some(client), _) => client.is_new_with(manager),
         (None, IndexState::Unavailable { .. }) => false,
         (None, _) => facts.from.is_some(),
     }

@@ -93,6 +93,19 @@ fn a3_a_client_with_neither_manager_nor_order_is_new() {
 }
 
 #[test]
+fn a3_a_manager_who_is_not_there_is_none() {
+    let office = office().without("marta");
+    let fresh = client("retail").with(|c| c.last_order = None);
+    for nobody in ["marta", "mrata"] {
+        let decision = office.decide(&fresh.clone().manager(nobody));
+        assert_eq!(decision.clause.as_ref(), "B1", "{nobody}");
+        assert_eq!(fact(&decision, "manager"), format!("{nobody} (there is no such person)"));
+    }
+    assert_eq!(office.decide(&client("retail").manager("mrata")).clause.as_ref(), "B4");
+    assert_eq!(office.decide(&fresh.manager("ines")).clause.as_ref(), "B4");
+}
+
+#[test]
 fn a3_who_is_marked_served_by_operators_is_no_longer_new() {
     let call = client("retail").with(|c| (c.last_order, c.served_by_operators) = (None, true));
     assert_eq!(office().decide(&call).clause.as_ref(), "B4");

@@ -256,6 +256,28 @@ fn names_that_nobody_has_are_noted_once_with_their_first_line() {
 }
 
 #[test]
+fn departments_and_types_that_there_are_none_of_are_noted_too() {
+    let scene = Scene::new();
+    let departments = "id,name,calendar\nmarket,Market,office\n";
+    scene.import(ImportKind::Departments, departments).expect("departments");
+    let first = "name,type,department\nA,retail,market\nB,key,\n";
+    assert_eq!(scene.import(ImportKind::Clients, first).expect("imported").notes, [""; 0]);
+    let text = "name,type,department\nC,Key,markte\nD,retial,market\nE,retial,market\n\
+                F,zoo,overseas\n";
+    let report = scene.import(ImportKind::Clients, text).expect("imported");
+    assert_eq!((report.added, report.written), (4, true), "{report:?}");
+    let mut notes = report.notes;
+    notes.sort();
+    let expected = [
+        "line 2: department: there is no department 'markte'; did you mean 'market'?",
+        "line 3 and 1 more: type: no client is of type 'retial' so far; did you mean 'retail'?",
+        "line 5: department: there is no department 'overseas'",
+        "line 5: type: no client is of type 'zoo' so far",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[test]
 fn people_come_with_roles_and_passwords_and_move_their_extensions() {
     let scene = Scene::new();
     let text = "id,name,roles,sip_user,supervisor,password\n\

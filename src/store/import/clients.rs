@@ -1,15 +1,17 @@
 //! Rows of clients: keyed by `code`, or by `name` where a row has no code.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
+use super::departments::{exists as department_exists, unknown_department};
 use super::{ImportOptions, Notes, Table, Written, fields};
 use crate::domain::Number;
 use crate::store::clients::is_type_name;
 use crate::store::db::WriteError;
+use crate::store::did_you_mean;
 use crate::store::people::{person_exists, unknown_person};
 use crate::store::rows::{instant_text, vip_named};
 
@@ -46,8 +48,9 @@ const SHARED_MAX: usize = 1_000;
 /// One parsed row.
 pub(super) struct ClientRow {
     key: Key,
-    is_typed: bool,
+    client_type: Option<String>,
     manager: Option<String>,
+    department: Option<String>,
     /// In the order of `ClientRows::columns`.
     values: Vec<Value>,
     numbers: Option<Vec<Number>>,
@@ -79,6 +82,9 @@ pub(super) struct ClientRows {
     keys: HashMap<Key, u64>,
     numbers: HashMap<Number, u64>,
     managers: HashSet<String>,
+    departments: HashSet<String>,
+    /// Those of clients in the database, once they have been asked for.
+    types: Option<BTreeSet<String>>,
     shared: BTreeMap<Number, Vec<String>>,
 }
 
@@ -113,6 +119,8 @@ impl Table for ClientRows {
             keys: HashMap::new(),
             numbers: HashMap::new(),
             managers: HashSet::new(),
+            departments: HashSet::new(),
+            types: None,
             shared: BTreeMap::new(),
         }
     }
@@ -149,9 +157,10 @@ impl Table for ClientRows {
                 None
             }
         };
-        let is_typed = cells.text("type").is_some();
+        let client_type = cells.text("type").map(fields::type_name);
         let manager = cells.text("manager").map(str::to_owned);
-        let row = ClientRow { key, is_typed, manager, values, numbers };
+        let department = cells.text("department").map(str::to_owned);
+        let row = ClientRow { key, client_type, manager, department, values, numbers };
         if wrong.is_empty() { Ok(row) } else { Err(wrong) }
     }
 
@@ -168,17 +177,10 @@ impl Table for ClientRows {
             return refused(format!("{} was in line {first} already", row.key));
         }
         let id = find(db, &row.key)?;
-        if id.is_none() && !(self.has_name && row.is_typed) {
+        if id.is_none() && !(self.has_name && row.client_type.is_some()) {
             return refused(format!("{} is new, and a new client needs name and type", row.key));
         }
-        if let Some(manager) = row.manager.as_ref().filter(|m| !self.managers.contains(*m)) {
-            match person_exists(db, manager)? {
-                true => {
-                    self.managers.insert(manager.clone());
-                }
-                false => notes.add(line, format!("manager: {}", unknown_person(db, manager)?)),
-            }
-        }
+        self.note_names(line, row, db, notes)?;
         for number in row.numbers.iter().flatten() {
             self.note_shared(line, number, id, db)?;
         }
@@ -233,6 +235,47 @@ impl ClientRows {
         Ok(())
     }
 
+    /// Names that nobody and nothing has: no reason to refuse the row, and a person should know.
+    fn note_names(
+        &mut self,
+        line: u64,
+        row: &ClientRow,
+        db: &Connection,
+        notes: &mut Notes,
+    ) -> rusqlite::Result<()> {
+        if let Some(manager) = row.manager.as_ref().filter(|m| !self.managers.contains(*m)) {
+            match person_exists(db, manager)? {
+                true => {
+                    self.managers.insert(manager.clone());
+                }
+                false => notes.add(line, format!("manager: {}", unknown_person(db, manager)?)),
+            }
+        }
+        let department = row.department.as_ref().filter(|d| !self.departments.contains(*d));
+        if let Some(department) = department {
+            match department_exists(db, department)? {
+                true => {
+                    self.departments.insert(department.clone());
+                }
+                false => {
+                    let why = unknown_department(db, department)?;
+                    notes.add(line, format!("department: {why}"));
+                }
+            }
+        }
+        let Some(client_type) = &row.client_type else { return Ok(()) };
+        let known = match &mut self.types {
+            Some(known) => known,
+            unread => unread.insert(types_in_use(db)?),
+        };
+        // The first file of all says what types there are.
+        if !known.is_empty() && !known.contains(client_type) {
+            let hint = did_you_mean(client_type, known.iter().map(String::as_str));
+            notes.add(line, format!("type: no client is of type '{client_type}' so far{hint}"));
+        }
+        Ok(())
+    }
+
     fn note_shared(
         &mut self,
         line: u64,
@@ -265,6 +308,11 @@ impl ClientRows {
         }
         Ok(())
     }
+}
+
+fn types_in_use(db: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let mut query = db.prepare_cached("SELECT DISTINCT client_type FROM clients")?;
+    query.query_map([], |row| row.get(0))?.collect()
 }
 
 fn column(name: &'static str) -> &'static str {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction};
 use super::columns::{Cells, Column, Header};
 use super::{ImportOptions, Notes, Table, Written, fields};
 use crate::store::db::WriteError;
+use crate::store::did_you_mean;
 use crate::store::people::{person_exists, unknown_person};
 
 /// Columns of a file of departments.
@@ -125,8 +126,16 @@ impl Table for DepartmentRows {
     }
 }
 
-fn exists(db: &Connection, id: &str) -> rusqlite::Result<bool> {
+pub(super) fn exists(db: &Connection, id: &str) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM departments WHERE id = ?1")?.exists([id])
+}
+
+/// "There is no such department", with the nearest name.
+pub(super) fn unknown_department(db: &Connection, id: &str) -> rusqlite::Result<String> {
+    let mut query = db.prepare_cached("SELECT id FROM departments")?;
+    let ids: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let hint = did_you_mean(id, ids.iter().map(String::as_str));
+    Ok(format!("there is no department '{id}'{hint}"))
 }
 
 /// Makes the department's regions these; says whether they were others.

@@ -11,7 +11,7 @@ use crate::domain::{ClientType, DirectoryRows, NumberFormat};
 use crate::policy::{Problem, Severity};
 use crate::server::{ProblemLine, compile, problems};
 use crate::store::import::{ImportOptions, import_folder};
-use crate::store::{ClientsDb, StoreError, did_you_mean};
+use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
 /// Where people and clients were taken from.
 struct People {
@@ -19,7 +19,11 @@ struct People {
     from: String,
     shared_numbers: Vec<String>,
     client_types: Vec<(ClientType, i64)>,
+    dangling: Vec<Dangling>,
 }
+
+/// Clients named as examples of one problem.
+const EXAMPLES: u32 = 3;
 
 pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printed, Failure> {
     let config_dir = folder.unwrap_or_else(|| context.config_dir.clone());
@@ -30,7 +34,8 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             let shared = people.shared_numbers.iter();
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
-            [problems(&config_dir, people.rows), strangers].concat()
+            let dangling = people.dangling.iter().map(dangling).collect();
+            [problems(&config_dir, people.rows), strangers, dangling].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";
@@ -60,6 +65,21 @@ fn unknown_types(config_dir: &Path, types: &[(ClientType, i64)]) -> Vec<Problem>
     strangers.map(problem).collect()
 }
 
+/// A client's manager or department that is not there: the call goes another way than the card says.
+fn dangling(found: &Dangling) -> Problem {
+    let what = found.what;
+    let first: Vec<String> =
+        found.first.iter().map(|(client, name)| format!("{client} (`{name}`)")).collect();
+    let more = if found.clients as usize > first.len() { ", …" } else { "" };
+    let (count, first) = (found.clients, first.join(", "));
+    let message = format!("{count} clients have a {what} that is not there: {first}{more}");
+    let hint = match what {
+        "manager" => "they count as clients without one; see `telefonist client assign`",
+        _ => "import the department, or mend the clients",
+    };
+    Problem::of_directory(Severity::Warning, message, Some(hint.into()))
+}
+
 fn without_people(config_dir: &Path) -> Vec<Problem> {
     match compile(config_dir) {
         Ok(compiled) => [compiled.config.warnings, compiled.policy.warnings.clone()].concat(),
@@ -78,7 +98,8 @@ fn people(context: &Context, config_dir: &Path) -> Result<Option<People>, StoreE
         let rows = db.directory_rows(realm, context.today())?;
         let shared = db.shared_numbers()?.iter().map(ToString::to_string).collect();
         let client_types = db.client_types()?;
-        Ok(Some(People { rows, from, shared_numbers: shared, client_types }))
+        let dangling = db.dangling(EXAMPLES)?;
+        Ok(Some(People { rows, from, shared_numbers: shared, client_types, dangling }))
     };
     if file.exists() {
         let db = ClientsDb::open_read_only(&file)?;

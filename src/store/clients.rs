@@ -49,6 +49,17 @@ pub struct SharedNumber {
     pub clients: Vec<(ClientId, String)>,
 }
 
+/// Clients whose card names somebody or something that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dangling {
+    /// `manager` or `department`.
+    pub what: &'static str,
+    /// How many clients.
+    pub clients: i64,
+    /// The first of them by row: client and name.
+    pub first: Vec<(String, String)>,
+}
+
 impl std::fmt::Display for SharedNumber {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.clients.iter().map(|(_, name)| name.as_str()).collect();
@@ -147,6 +158,34 @@ impl ClientsDb {
             Ok(shared)
         };
         read().map_err(|e| self.sql(&e))
+    }
+
+    /// Clients whose manager or department is not there, with at most `shown` of each as examples.
+    pub fn dangling(&self, shown: u32) -> Result<Vec<Dangling>, StoreError> {
+        let places = [("manager", "people"), ("department", "departments")];
+        let found = places.map(|(what, table)| self.dangling_in(what, table, shown));
+        let found: Result<Vec<_>, _> = found.into_iter().collect();
+        let mut found = found.map_err(|e| self.sql(&e))?;
+        found.retain(|dangling| dangling.clients > 0);
+        Ok(found)
+    }
+
+    fn dangling_in(
+        &self,
+        what: &'static str,
+        table: &str,
+        shown: u32,
+    ) -> rusqlite::Result<Dangling> {
+        let which = format!(
+            "FROM clients c WHERE c.{what} <> '' \
+             AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.id = c.{what})"
+        );
+        let count = format!("SELECT count(*) {which}");
+        let clients = self.connection().query_row(&count, [], |row| row.get(0))?;
+        let text = format!("SELECT c.name, c.{what} {which} ORDER BY c.id LIMIT ?1");
+        let mut query = self.connection().prepare(&text)?;
+        let first = query.query_map([shown], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(Dangling { what, clients, first: first.collect::<Result<_, _>>()? })
     }
 
     /// Every type that clients have, and how many have it.

@@ -30,7 +30,7 @@ mod rows;
 mod schema;
 mod spelling;
 
-pub use clients::{ClientCard, NewClient, SharedNumber};
+pub use clients::{ClientCard, Dangling, NewClient, SharedNumber};
 pub use db::{Actor, AuditRow, ClientsDb};
 pub use error::StoreError;
 pub use follow::{FOLLOW_EVERY, FollowOptions, Followed, Follower, INDEX_STALE_MAX, OnDirectory};

@@ -181,3 +181,19 @@ fn clients_of_a_type_that_no_rule_knows_are_counted() {
     assert!(said.contains("warning: 2 clients have the type `retial`"), "{said}");
     assert!(said.contains("did you mean") && said.contains("'retail'"), "{said}");
 }
+
+#[test]
+fn clients_whose_manager_or_department_is_not_there_are_counted_and_named() {
+    let scene = Scene::with_company();
+    let rows = "code;name;type;manager;department\nZ1;Corner bar;retail;vera.lnd;markte\n\
+                Z2;Pub;retail;nobody;\nZ3;Inn;retail;nobody;\nZ4;Club;retail;nobody;\n";
+    let file = scene.write("more.csv", rows.as_bytes());
+    scene.ok(&["import", "clients", &file]);
+    let said = scene.ok(&["check"]);
+    let managers = "warning: 4 clients have a manager that is not there: \
+                    Corner bar (`vera.lnd`), Pub (`nobody`), Inn (`nobody`), …";
+    assert!(said.contains(managers), "{said}");
+    let departments = "warning: 1 clients have a department that is not there: \
+                       Corner bar (`markte`)\n";
+    assert!(said.contains(departments) && said.contains("2 warnings"), "{said}");
+}

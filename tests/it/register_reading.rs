@@ -62,10 +62,10 @@ plan      deputies of manager (C1): boris.kern for anna.berg (free)
 plan      head of wholesale (B2): clara.voss has left
 note      balance is 25 h old
 
-     +0.001  step 1: deputies of manager (C1): manager: anna.berg is absent
+     +0.001  step 2: deputies of manager (C1): manager: anna.berg is absent
      +0.002  offer 1: boris.kern for anna.berg (2 phones)
      +0.120  offer 1: rings
-     +4.100  step 2: role key_account_manager (B2): everybody refused
+     +4.100  step 3: role key_account_manager (B2): everybody refused
      +4.100  offer 1: refused (603) after 4.0 s
      +4.101  offer 2: clara.voss (2 phones)
      +4.300  offer 2: rings
@@ -75,6 +75,25 @@ note      balance is 25 h old
 ";
     let text = story_text(&story, &zone());
     assert_eq!(text.replacen(&key(1).to_string(), "69a543000000000001", 1), expected, "\n{text}");
+}
+
+#[test]
+fn a_step_is_told_before_its_offers_and_counted_from_one() {
+    let state = State::new();
+    let (_journal, mut writer) = state.run(&[]);
+    // The phone was claimed a moment before the turn that wrote the step.
+    writer.append(&[
+        arrived(key(1), 0),
+        step(key(1), 1, 0, "manager", "B2", "begin"),
+        offered(key(1), 19, 1, "boris.kern"),
+        step(key(1), 20, 1, "deputies of manager", "C1", "manager: away"),
+    ]);
+    let story = state.project().show(key(1)).expect("read").expect("known");
+    let text = story_text(&story, &zone());
+    let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("`{what}`: {text}"));
+    assert!(place("step 1: manager") < place("step 2: deputies"));
+    assert!(place("step 2: deputies") < place("offer 1: boris.kern"), "{text}");
+    assert_eq!((story.steps[0].step, story.offers[0].step), (0, 1), "programs count from 0");
 }
 
 #[test]

@@ -156,11 +156,14 @@ fn events(story: &CallStory) -> Vec<(Timestamp, String)> {
     for step in &story.steps {
         events.push((step.at, step_text(step)));
     }
+    let begun = |step: u16| story.steps.iter().find(|s| s.step == step).map(|s| s.at);
     for offer in &story.offers {
+        // Its time is that of the claim, which may be a moment before the step was written.
+        let offered_at = begun(offer.step).map_or(offer.offered_at, |at| at.max(offer.offered_at));
         let phones = if offer.phones == 1 { "phone" } else { "phones" };
         let n = offer.offer;
         let text = format!("offer {n}: {} ({} {phones})", offer_agent(offer), offer.phones);
-        events.push((offer.offered_at, text));
+        events.push((offered_at, text));
         events.extend(offer.rang_at.map(|at| (at, format!("offer {n}: rings"))));
         events.extend(offer.ended_at.map(|at| (at, offer_end(offer))));
     }
@@ -184,7 +187,8 @@ fn events(story: &CallStory) -> Vec<(Timestamp, String)> {
 
 fn step_text(step: &StepRow) -> String {
     let why = if step.why.is_empty() { String::new() } else { format!(": {}", step.why) };
-    format!("step {}: {} ({}){why}", step.step, step.to, step.clause)
+    // From 1 for people, as `explain` counts.
+    format!("step {}: {} ({}){why}", u32::from(step.step) + 1, step.to, step.clause)
 }
 
 fn offer_agent(offer: &OfferRow) -> String {

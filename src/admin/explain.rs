@@ -145,9 +145,9 @@ fn ending_in_words(ending: &Ending) -> String {
     };
     match ending {
         Ending::Callback { owner } => format!("a callback is promised{}", owned(owner)),
-        Ending::OutOfHours { owner, department, opens } => {
+        Ending::OutOfHours { owner, department, opens_local, .. } => {
             let whose = department.as_deref().unwrap_or("everybody");
-            let opens = opens.map(|at| format!(", opens {at:.0}")).unwrap_or_default();
+            let opens = opens_local.as_ref().map(|at| format!(", opens {at}")).unwrap_or_default();
             format!("closed ({whose}{opens}); a callback is promised{}", owned(owner))
         }
         Ending::Pass { trunk } => format!("straight through to trunk {trunk}"),

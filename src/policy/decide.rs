@@ -16,7 +16,7 @@ use super::fields::Words;
 use super::plan::{
     Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence, RuleTried, Step,
 };
-use super::resolve::Resolver;
+use super::resolve::{Resolver, local};
 use super::rule::{End, Rule};
 use super::seen::Seen;
 use super::target::Who;
@@ -116,10 +116,12 @@ fn ending(
     let department = person.and_then(|p| directory.department(p.department.as_ref()?));
     let calendar = department.and_then(|d| directory.calendar(&d.calendar));
     notes.push("every step is closed (C2)".to_owned());
+    let opens = calendar.and_then(|calendar| calendar.opens(resolver.seen.facts.at));
     Ending::OutOfHours {
         owner,
         department: department.map(|d| Arc::from(d.id.as_str())),
-        opens: calendar.and_then(|calendar| calendar.opens(resolver.seen.facts.at)),
+        opens,
+        opens_local: calendar.zip(opens).map(|(calendar, at)| local(calendar, at).into()),
     }
 }
 

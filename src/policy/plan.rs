@@ -133,6 +133,9 @@ pub enum Ending {
         department: Option<Arc<str>>,
         /// When it opens again.
         opens: Option<Timestamp>,
+        /// The same by the department's clock, in words. Absent in old records.
+        #[serde(default)]
+        opens_local: Option<Arc<str>>,
     },
     /// Straight through to another trunk or peer (`route = "pass"`).
     Pass {

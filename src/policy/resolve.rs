@@ -28,6 +28,11 @@ pub(super) struct Resolver<'a> {
     pub(super) open: Cell<Option<(&'a Calendar, bool)>>,
 }
 
+/// A moment by the clock of the place whose calendar it is: `Mon 2026-03-02 09:00`.
+pub(super) fn local(calendar: &Calendar, at: Timestamp) -> String {
+    calendar.zone().to_datetime(at).strftime("%a %F %H:%M").to_string()
+}
+
 /// Whom a step means, before anybody's presence is looked at.
 #[derive(Default)]
 struct Meant {
@@ -116,10 +121,8 @@ impl<'a> Resolver<'a> {
         let presence = if let Some(why) = self.absent(person) {
             Presence::Gone { why: Arc::from(why) }
         } else if closed {
-            let opens = calendar.and_then(|c| Some((c.opens(self.at())?, c.zone().clone())));
-            let why = opens.map_or("closed".to_owned(), |(at, zone)| {
-                format!("closed, opens {}", zone.to_datetime(at).strftime("%a %F %H:%M"))
-            });
+            let opens = calendar.and_then(|c| Some(local(c, c.opens(self.at())?)));
+            let why = opens.map_or("closed".to_owned(), |at| format!("closed, opens {at}"));
             Presence::Gone { why: Arc::from(why) }
         } else if person.sip_user.is_none() {
             Presence::Gone { why: Arc::from("no phone of ours") }

@@ -197,3 +197,16 @@ fn clients_whose_manager_or_department_is_not_there_are_counted_and_named() {
                        Corner bar (`markte`)\n";
     assert!(said.contains(departments) && said.contains("2 warnings"), "{said}");
 }
+
+#[test]
+fn an_opening_is_told_by_one_clock() {
+    let scene = Scene::with_company();
+    let night = ["explain", "--from", "+493023125001", "--at", "2026-03-07T23:00:00Z"];
+    let said = scene.ok(&night);
+    assert!(said.contains("closed, opens ") && said.contains("then: closed ("), "{said}");
+    let then = said.lines().find(|line| line.contains("then: closed (")).expect("an ending");
+    let opens = then.split("opens ").nth(1).and_then(|rest| rest.split(')').next());
+    let opens = opens.unwrap_or_else(|| panic!("no opening: {then}"));
+    assert!(said.contains(&format!("closed, opens {opens}")), "{opens}: {said}");
+    assert_eq!(scene.json(&night)["explanation"]["ending"]["opens_local"], opens);
+}

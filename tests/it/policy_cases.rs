@@ -492,6 +492,10 @@ fn c2_when_every_step_is_closed_the_first_steps_department_answers() {
     let why = "closed, opens Mon 2026-03-09 08:30";
     let presence = &decision.explanation.steps[0].people[0].presence;
     assert_eq!(*presence, Presence::Gone { why: why.into() });
+    let Ending::OutOfHours { opens_local, .. } = &decision.explanation.ending else {
+        panic!("{:?}", decision.explanation.ending)
+    };
+    assert_eq!(opens_local.as_deref(), Some("Mon 2026-03-09 08:30"), "the same clock");
 }
 
 #[test]

@@ -342,7 +342,7 @@ pub fn read_aloud(decision: &Decision) -> Vec<String> {
         |owner: &Option<PersonId>| owner.as_ref().map_or("nobody".to_owned(), |o| o.to_string());
     lines.push(match &decision.plan.ending {
         Ending::Callback { owner } => format!("callback of {}", name(owner)),
-        Ending::OutOfHours { owner, department, opens } => {
+        Ending::OutOfHours { owner, department, opens, .. } => {
             let department = department.as_deref().unwrap_or("-");
             let opens = opens.map_or("-".to_owned(), |at| at.to_string());
             format!("{department} is closed to {opens}, callback of {}", name(owner))

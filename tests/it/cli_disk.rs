@@ -2,6 +2,7 @@
 //! and what was kept is written when there is room again. The disk is a limit on the size of files
 //! (`RLIMIT_FSIZE`), which another program gives and takes away.
 
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -129,6 +130,28 @@ fn a_start_on_a_full_disk_still_knows_clients_and_people() {
     let is_there = |calls: &Value| calls[0]["client"]["name"] == "Fruit stall Reuter";
     let calls = until(&scene, &["calls"], is_there);
     assert!(is_there(&calls), "{calls}");
+}
+
+#[test]
+fn a_database_overwritten_under_the_server_is_told_and_calls_are_still_identified() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let file = scene.state().join("clients.db");
+    let overwrite = |bytes: &[u8]| {
+        let file = std::fs::File::options().write(true).open(&file).expect("there");
+        file.write_all_at(bytes, 0).expect("written");
+    };
+    let whole = std::fs::read(&file).expect("read");
+    overwrite(&[0; 64]);
+    server.says("clients cannot be read");
+    let status = scene.json(&["status"]);
+    assert_eq!(status["clients"]["index"], "stale", "{status}");
+    assert!(status["ailments"].to_string().contains("damaged"), "{status}");
+    let said = scene.ok(&["explain", "--from", "+493023125001"]);
+    assert!(said.contains("Fruit stall Reuter") && said.contains("away since"), "{said}");
+    overwrite(&whole);
+    server.says("clients can be read again");
+    assert_eq!(scene.json(&["status"])["clients"]["index"], "fresh");
 }
 
 #[test]

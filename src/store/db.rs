@@ -48,7 +48,7 @@ impl ClientsDb {
         if file != Path::new(":memory:") {
             // SQLite gives its other files the same mode. An existing file keeps the mode that it has:
             // a CRM may have been let in.
-            make_private(File::options().append(true).create(true), file)?;
+            begin_private(file)?;
         }
         let mut connection = Connection::open(file).map_err(sql)?;
         connection.busy_timeout(LOCK_WAIT).map_err(sql)?;
@@ -223,6 +223,15 @@ fn copy_pages(from: &Connection, file: &Path, part: &Path) -> Result<(), StoreEr
     // One file, not three: the copy is not followed by a WAL of its own.
     target.pragma_update(None, "journal_mode", "DELETE").map_err(there)?;
     target.close().map_err(|(_, e)| there(e))
+}
+
+/// Makes an empty database for its owner's eyes, if there is none. One that is there is not touched:
+/// closing any handle to it would drop the locks that SQLite holds in this process.
+pub(super) fn begin_private(file: &Path) -> Result<(), StoreError> {
+    match file.symlink_metadata() {
+        Ok(_) => Ok(()),
+        Err(_) => make_private(File::options().append(true).create(true), file),
+    }
 }
 
 /// Makes a file that only its owner may read (clause D6).

@@ -30,7 +30,7 @@ pub(super) use query::{client, moment, number};
 pub use story::{CallStory, OfferRow, PolicyText, StepRow};
 pub use text::{callbacks_table, calls_table, story_text};
 
-use super::db::{make_private, open_to_read};
+use super::db::{begin_private, make_private, open_to_read};
 use super::{StoreError, migrate};
 
 /// How long a statement waits for another program's lock, milliseconds. Only the store's thread and
@@ -56,7 +56,7 @@ impl Register {
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
         // SQLite gives its other files the same mode.
-        make_private(File::options().append(true).create(true), file)?;
+        begin_private(file)?;
         let mut db = Connection::open(file).map_err(sql)?;
         db.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sql)?;
         db.pragma_update(None, "journal_mode", "wal").map_err(sql)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::scene::Scene;
 use crate::call::bucket;
@@ -18,6 +19,8 @@ const BREAKS: &str = "X-Breaks-The-Worker";
 /// A request with this header makes its worker stand still for as long as a test holds [`STILL`].
 const STANDS: &str = "X-The-Worker-Stands";
 static STILL: Mutex<()> = Mutex::new(());
+/// It does.
+static STANDING: AtomicBool = AtomicBool::new(false);
 
 /// A core that can be broken from outside; in tests every switch is inside one.
 struct Fragile(Box<dyn Core>);
@@ -32,6 +35,7 @@ impl Core for Fragile {
         let breaks =
             matches!(&input, Input::Packet { message, .. } if message.named(BREAKS).is_some());
         if matches!(&input, Input::Packet { message, .. } if message.named(STANDS).is_some()) {
+            STANDING.store(true, Ordering::SeqCst);
             drop(STILL.lock());
         }
         self.0.handle(now, input);
@@ -177,6 +181,9 @@ fn a_worker_that_stands_still_hides_no_other_from_the_status() {
     let call_id = scene.call_ids(0).next().expect("endless");
     let held = STILL.lock();
     let asked = scene.trunk.send(scene.options(&call_id, 1).named(STANDS, "now"));
+    while !STANDING.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let status = runtime.expect("a runtime").block_on(scene.server.status()).expect("no refusal");
     let shards: Vec<_> = status["workers"].as_array().into_iter().flatten().collect();

@@ -29,7 +29,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Requests left unanswered: their source had failed too often in this minute.
+    /// Requests left unread or unanswered: their source had failed too often.
     SourcesSilenced = "sources_silenced",
     /// Wrong passwords, and requests of nobody we know.
     AuthFailures = "auth_failures",

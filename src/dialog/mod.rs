@@ -3,7 +3,6 @@
 //! ```text
 //!                 ┌──────────────────────────────────────────────────────┐
 //!   a leg owns    │ Dialog       tags, CSeq, route set, remote target    │  one
-//!                 │ Glare        whose re-INVITE is under way            │  one
 //!                 │ AcceptedUas  our 2xx, again and again until the ACK  │  while unconfirmed
 //!                 │ AckStore     our ACKs, for a 2xx that comes again    │  one
 //!                 │ Probe        OPTIONS: is the peer still there?       │  while confirmed
@@ -17,7 +16,6 @@
 
 mod accepted;
 mod acks;
-mod glare;
 mod opening;
 mod probe;
 mod snapshot;
@@ -28,7 +26,6 @@ mod tests;
 
 pub use accepted::{Accepted, AcceptedUas};
 pub use acks::{ACKS_MAX, AckStore};
-pub use glare::{Collision, Glare};
 pub use opening::Opening;
 pub use probe::{Probe, SILENCES_MAX, Verdict};
 pub use snapshot::{CSEQ_GAP, Snapshot};

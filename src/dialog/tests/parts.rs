@@ -1,13 +1,8 @@
-//! 2xx until the ACK, ACKs kept, probing, glare: in virtual time.
+//! 2xx until the ACK, ACKs kept, probing: in virtual time.
 
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
-use super::super::{
-    ACKS_MAX, Accepted, AcceptedUas, AckStore, Collision, Glare, Probe, SILENCES_MAX, Verdict,
-};
+use super::super::{ACKS_MAX, Accepted, AcceptedUas, AckStore, Probe, SILENCES_MAX, Verdict};
 use super::*;
 use crate::domain::Moment;
 use crate::transaction::TransactionTimers;
@@ -161,42 +156,4 @@ fn probing_can_be_switched_off() {
     assert!(!probe.handle_timeout(Moment::NEVER));
     probe.heard(START);
     assert_eq!(probe.poll_timeout(), Moment::NEVER);
-}
-
-#[test]
-fn two_re_invites_at_once_are_refused_as_the_rfc_says() {
-    let mut rng = ChaCha8Rng::from_seed([1; 32]);
-    let mut glare = Glare::default();
-    assert!(glare.may_send());
-    glare.sent();
-    assert!(!glare.may_send());
-    let collision = Collision { status: 491, retry_after_s: None };
-    assert_eq!(glare.received(&mut rng), Err(collision));
-    glare.answered();
-    assert_eq!(glare.received(&mut rng), Ok(()));
-    assert!(!glare.may_send());
-    for _ in 0..50 {
-        let Err(Collision { status: 500, retry_after_s: Some(seconds) }) = glare.received(&mut rng)
-        else {
-            panic!("their second INVITE came before our answer to the first");
-        };
-        assert!(seconds <= 10);
-    }
-    glare.replied();
-    assert!(glare.may_send());
-}
-
-#[test]
-fn the_owner_of_the_call_id_waits_longer() {
-    let mut rng = ChaCha8Rng::from_seed([2; 32]);
-    let mut seen = [(u128::MAX, 0_u128); 2];
-    for _ in 0..5_000 {
-        for (owns, (least, most)) in [false, true].into_iter().zip(&mut seen) {
-            let wait = Glare::retry_after(owns, &mut rng).as_millis();
-            assert_eq!(wait % 10, 0);
-            *least = wait.min(*least);
-            *most = wait.max(*most);
-        }
-    }
-    assert_eq!(seen, [(0, 2_000), (2_100, 4_000)]);
 }

@@ -170,7 +170,7 @@ impl Building {
             current: current.clone(),
             shell: self.compiled.config.shell.clone(),
             inboxes: inboxes.clone(),
-            clock: self.clock,
+            clock: self.clock.clone(),
             metrics: metrics.clone(),
             hash_key: self.keys.hash,
             index,
@@ -185,11 +185,11 @@ impl Building {
             keys: self.keys.clone(),
             shared: self.shared(&inboxes)?,
             current,
-            clock: self.clock,
+            clock: self.clock.clone(),
             journal: Arc::new(Mutex::new(journal)),
             restored: restored.state,
         };
-        let clock = self.clock;
+        let clock = self.clock.clone();
         let workers = self.workers(maker, &hub, inboxes, outlets)?;
         let server = self.finish(runtimes, hub, workers, doors)?;
         // Set once, here.
@@ -218,7 +218,7 @@ impl Building {
         let dispatch = Dispatch {
             inboxes: inboxes.to_vec(),
             route: Box::new(move |message| shard_of(message, shards, &key)),
-            clock: self.clock,
+            clock: self.clock.clone(),
             metrics: metrics.clone(),
             key,
         };
@@ -308,7 +308,7 @@ impl Building {
             let shard = ShardId(n as u8);
             let build = maker.build(shard, begun.clone());
             let ends = (inbox, outlet);
-            let worker = Worker::begin(shard, self.clock, ends, hub.clone(), build);
+            let worker = Worker::begin(shard, self.clock.clone(), ends, hub.clone(), build);
             workers.push(worker.map_err(|e| StartError::System("threads", e))?);
         }
         wait_for(&heard, workers.len())?;

@@ -42,12 +42,12 @@ impl Turning {
     ) -> Self {
         Self {
             shard,
+            wall: clock.offset(),
             clock,
             outlet,
             outside,
             build,
             stop,
-            wall: clock.offset(),
             taken: VecDeque::with_capacity(INPUTS_PER_TURN_MAX),
             events: Vec::new(),
             outputs: Vec::new(),

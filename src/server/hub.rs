@@ -24,7 +24,7 @@ use crate::switch::{
     Addressee, Command, Event, Identified, Input, Mail, Promise, Refusal, What, home_of,
 };
 use crate::telemetry::{Metrics, RateLimit};
-use crate::worker::{Clock, Inbox, Outside};
+use crate::worker::{Clock, Inbox, Outside, Turn};
 
 /// A worker that has not answered a command by then stands still.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -314,8 +314,21 @@ impl Outside for Hub {
         self.metrics.count(events);
     }
 
-    fn turned(&self, from: ShardId, seconds: f64) {
-        self.metrics.turn(from.0, seconds);
+    fn turned(&self, from: ShardId, turn: Turn) {
+        self.metrics.turn(from.0, turn.took.as_secs_f64());
+        if turn.stood_still()
+            && let Some(held_back) = self.rare.pass("turn")
+        {
+            let Turn { took, journal, late } = turn;
+            tracing::warn!(
+                worker = from.0,
+                ?took,
+                ?journal,
+                ?late,
+                held_back,
+                "a worker stood still"
+            );
+        }
     }
 
     fn journal(&self, from: ShardId, health: Health) {

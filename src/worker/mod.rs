@@ -18,6 +18,7 @@ mod turn;
 
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 pub use clock::Clock;
@@ -37,6 +38,27 @@ pub trait Core {
     fn poll_timeout(&self) -> Moment;
 }
 
+/// How long one turn took, and what of it was not the worker's own work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// From waking up to the last output.
+    pub took: Duration,
+    /// Of it, writing the journal.
+    pub journal: Duration,
+    /// Before it: how much later than asked the worker was woken.
+    pub late: Duration,
+}
+
+/// Callers notice a worker that does nothing for so long.
+const STILL_MIN: Duration = Duration::from_millis(500);
+
+impl Turn {
+    /// The disk, the system or the work itself held the worker up for half a second or more.
+    pub fn stood_still(&self) -> bool {
+        self.took.max(self.late) >= STILL_MIN
+    }
+}
+
 /// Where a worker's outputs go. Called from the worker's thread: nothing here may wait.
 pub trait Outside: Send + Sync {
     /// Sends bytes; a failure comes back as `Input::SendFailed` to `from`.
@@ -51,8 +73,8 @@ pub trait Outside: Send + Sync {
     fn notify(&self, from: ShardId, promise: Promise);
     /// These events are in the journal now.
     fn recorded(&self, from: ShardId, events: &[Event]);
-    /// One turn took so long.
-    fn turned(&self, from: ShardId, seconds: f64);
+    /// One turn is over.
+    fn turned(&self, from: ShardId, turn: Turn);
     /// About once a second: how its end of the journal is.
     fn journal(&self, from: ShardId, health: Health);
     /// The core panicked and is built anew.

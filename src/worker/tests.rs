@@ -89,7 +89,7 @@ impl Outside for Witness {
     fn recorded(&self, _: ShardId, events: &[Event]) {
         self.say(format!("recorded {}", events.len()));
     }
-    fn turned(&self, _: ShardId, _: f64) {}
+    fn turned(&self, _: ShardId, _: Turn) {}
     fn journal(&self, _: ShardId, _: Health) {}
     fn panicked(&self, _: ShardId) {
         self.say("panicked");
@@ -167,4 +167,12 @@ fn a_core_that_panics_is_built_anew_and_goes_on_with_the_next_input() {
     stage.hears("recorded 1");
     assert!(stage.worker.is_alive());
     stage.worker.stop();
+}
+
+#[test]
+fn a_turn_says_what_held_it_up() {
+    let quick = Turn { took: Duration::from_millis(499), ..Turn::default() };
+    assert!(!quick.stood_still());
+    assert!(Turn { took: Duration::from_millis(500), ..quick }.stood_still());
+    assert!(Turn { late: Duration::from_secs(2), ..quick }.stood_still());
 }

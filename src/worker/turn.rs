@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Build, Built, Clock, Life, Outlet, Outside};
+use super::{Build, Built, Clock, Life, Outlet, Outside, Turn};
 use crate::domain::{Moment, ShardId, WallOffset};
 use crate::switch::{Event, Input, Output};
 
@@ -82,6 +82,7 @@ impl Turning {
     fn live(&mut self, built: &mut Built) {
         self.wall = self.clock.offset();
         self.feed(built, Input::Wall(self.wall));
+        let mut turn = Turn::default();
         loop {
             let began = self.clock.now();
             self.feed(built, Input::Wake);
@@ -90,19 +91,21 @@ impl Turning {
             while let Some(input) = self.taken.pop_front() {
                 self.feed(built, input);
             }
-            self.leave(built);
+            turn.journal = self.leave(built);
             let now = self.clock.now();
             if now >= self.tick {
                 self.on_tick(built, now);
             }
-            let seconds = now.since(began).as_secs_f64();
-            self.outside.turned(self.shard, seconds);
+            turn.took = now.since(began);
+            self.outside.turned(self.shard, turn);
             if self.stopped() {
                 return;
             }
+            turn.late = Duration::ZERO;
             if !full {
                 let until = built.core.poll_timeout().min(self.tick);
                 self.outlet.sleep(self.clock.until(until));
+                turn.late = self.clock.now().since(until);
             }
         }
     }
@@ -125,10 +128,13 @@ impl Turning {
         }
     }
 
-    /// Journal first, then everything else.
-    fn leave(&mut self, built: &mut Built) {
+    /// Journal first, then everything else. How long the journal took.
+    fn leave(&mut self, built: &mut Built) -> Duration {
+        let mut journal = Duration::ZERO;
         if !self.events.is_empty() {
+            let began = self.clock.now();
             built.writer.append(&self.events);
+            journal = self.clock.now().since(began);
             self.events.iter().for_each(|event| built.state.apply(event));
             self.outside.recorded(self.shard, &self.events);
             self.events.clear();
@@ -146,6 +152,7 @@ impl Turning {
                 Output::Event(_) | Output::Identify { .. } => {}
             }
         }
+        journal
     }
 
     fn on_tick(&mut self, built: &mut Built, now: Moment) {

@@ -133,6 +133,9 @@ fn step_in_words(n: usize, step: &Step) -> String {
         let closed = if person.closed { "; closed now (C2)" } else { "" };
         out.push_str(&format!("       {}{stands_in}: {presence}{closed}\n", person.person));
     }
+    if let Some(others) = &step.others {
+        out.push_str(&format!("       {others}\n"));
+    }
     if let Some(note) = &step.note {
         out.push_str(&format!("       {note}\n"));
     }

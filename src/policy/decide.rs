@@ -45,7 +45,7 @@ pub fn decide(
     let explanation = Explanation {
         facts: facts_shown(&seen),
         rules: tried,
-        steps: steps.clone(),
+        steps: steps.iter().map(Step::shown).collect(),
         ending: ending.clone(),
         notes: notes.into_iter().map(Arc::from).collect(),
     };

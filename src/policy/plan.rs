@@ -95,6 +95,75 @@ pub struct Candidate {
     pub closed: bool,
 }
 
+/// People of a step who are counted instead of named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    /// May be offered a call.
+    pub free: u32,
+    /// A caller may wait for them.
+    pub busy: u32,
+    /// Not there, or their department is closed.
+    pub gone: u32,
+    /// Nobody was asked.
+    pub unknown: u32,
+}
+
+impl Crowd {
+    fn of(people: &[Candidate]) -> Self {
+        let mut crowd = Self::default();
+        for person in people {
+            let count = match person.presence {
+                _ if person.closed => &mut crowd.gone,
+                Presence::Free => &mut crowd.free,
+                Presence::Busy { .. } => &mut crowd.busy,
+                Presence::Gone { .. } => &mut crowd.gone,
+                Presence::Unknown => &mut crowd.unknown,
+            };
+            *count += 1;
+        }
+        crowd
+    }
+}
+
+/// `3 others: 2 free, 1 gone`.
+impl std::fmt::Display for Crowd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts = [
+            (self.free, "free"),
+            (self.busy, "busy"),
+            (self.gone, "gone"),
+            (self.unknown, "presence unknown"),
+        ];
+        let all: u32 = counts.iter().map(|(count, _)| count).sum();
+        let words = counts.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = words.map(|(count, what)| format!("{count} {what}")).collect();
+        write!(f, "{all} others: {}", words.join(", "))
+    }
+}
+
+/// An explanation names at most so many people of a step; more are counted. What a person reads does not
+/// grow with the group, and neither does what each of its calls costs.
+pub const NAMED_MAX: usize = 24;
+
+impl Step {
+    /// As an explanation shows it.
+    pub(super) fn shown(&self) -> Step {
+        let named = self.people.len().min(NAMED_MAX);
+        let (people, rest) = self.people.split_at(named);
+        Step {
+            to: self.to.clone(),
+            clause: self.clause.clone(),
+            people: people.to_vec(),
+            others: (!rest.is_empty()).then(|| Crowd::of(rest)),
+            queues: self.queues.clone(),
+            ring: self.ring,
+            wait: self.wait,
+            only: self.only,
+            note: self.note.clone(),
+        }
+    }
+}
+
 /// One step of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -104,6 +173,9 @@ pub struct Step {
     pub clause: Arc<str>,
     /// Whose phones may ring; may be empty (then `note` says why).
     pub people: Vec<Candidate>,
+    /// In an explanation: more of them, who are only counted. Left out of JSON if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Crowd>,
     /// Where the call stands: people's own queues, or one group's.
     pub queues: Vec<QueueId>,
     /// How long one offer rings.
@@ -219,6 +291,38 @@ pub struct Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_explanation_names_some_of_a_large_group_and_counts_the_others() {
+        let person = |n: u16| Candidate {
+            person: format!("op{n}").as_str().into(),
+            agent: AgentId(n),
+            stands_in_for: None,
+            presence: match n % 3 {
+                0 => Presence::Free,
+                1 => Presence::Busy { why: "on a call".into() },
+                _ => Presence::Gone { why: "paused".into() },
+            },
+            closed: n == 60,
+        };
+        let step = |people| Step {
+            to: "role operator".into(),
+            clause: "B4".into(),
+            people,
+            others: None,
+            queues: Vec::new(),
+            ring: Duration::ZERO,
+            wait: Duration::ZERO,
+            only: false,
+            note: None,
+        };
+        let few = step((0..NAMED_MAX as u16).map(person).collect());
+        assert_eq!(few.shown(), few);
+        let shown = step((0..84).map(person).collect()).shown();
+        assert_eq!(shown.people, few.people);
+        let others = shown.others.expect("60 are not named").to_string();
+        assert_eq!(others, "60 others: 19 free, 20 busy, 21 gone");
+    }
 
     #[test]
     fn a_candidate_says_in_json_only_what_is_out_of_the_ordinary_and_older_records_are_read() {

@@ -97,6 +97,7 @@ impl<'a> Resolver<'a> {
             to: rule.text.clone(),
             clause: rule.clause.clone(),
             people,
+            others: None,
             queues,
             ring: rule.ring,
             wait: rule.wait,

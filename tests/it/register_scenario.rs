@@ -116,6 +116,7 @@ pub fn explanation() -> Explanation {
         to: to.into(),
         clause: clause.into(),
         people,
+        others: None,
         queues: Vec::new(),
         ring: std::time::Duration::from_secs(20),
         wait: std::time::Duration::from_secs(40),

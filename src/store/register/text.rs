@@ -127,6 +127,7 @@ fn explain(out: &mut String, explanation: &Explanation) {
     }
     for step in &explanation.steps {
         let mut people: Vec<String> = step.people.iter().map(candidate).collect();
+        people.extend(step.others.iter().map(ToString::to_string));
         people.extend(step.note.iter().map(ToString::to_string));
         let people = if people.is_empty() { "nobody".into() } else { people.join("; ") };
         line(out, "plan", &format!("{} ({}): {people}", step.to, step.clause));

@@ -8,7 +8,7 @@ use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
 use super::caller::{self, Called, Caller};
-use super::presence::presence;
+use super::presence::Words;
 use super::relay::Relays;
 use super::state::{Call, Decided, Incoming, Line, Phase};
 use super::{Calls, Direction, Effect, Env, Outcome, Party, What};
@@ -214,7 +214,8 @@ impl Calls {
             index: found.index,
         };
         let board = env.board;
-        let now = |agent| presence(&board.presence(agent));
+        let words = Words::default();
+        let now = |agent| words.presence(&board.presence(agent));
         let (decision, grounds) = Grounds::decide(&call.policy, env.directory, facts, &now);
         env.event(What::Routed {
             call: call.key,

@@ -31,13 +31,17 @@ impl Grounds {
         facts: Facts,
         presence: &dyn Fn(AgentId) -> Presence,
     ) -> (Decision, Grounds) {
-        let asked = RefCell::new(BTreeMap::new());
+        let asked: RefCell<Vec<Option<Presence>>> = RefCell::default();
         let decision = decide(policy, directory, &facts, &|agent| {
             // One answer for each person, though they may be asked for in several steps.
-            asked.borrow_mut().entry(agent).or_insert_with(|| presence(agent)).clone()
+            let mut asked = asked.borrow_mut();
+            let len = asked.len().max(agent.index() + 1);
+            asked.resize(len, None);
+            asked[agent.index()].get_or_insert_with(|| presence(agent)).clone()
         });
-        let asked = asked.into_inner().into_iter();
-        let presence = asked.filter(|(_, presence)| *presence != Presence::Free).collect();
+        let asked = (0..).map(AgentId).zip(asked.into_inner());
+        let presence = asked.filter_map(|(agent, presence)| Some((agent, presence?)));
+        let presence = presence.filter(|(_, presence)| *presence != Presence::Free).collect();
         (decision, Grounds { facts, presence, directory: directory.hash().clone() })
     }
 

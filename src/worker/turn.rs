@@ -104,6 +104,8 @@ impl Turning {
             turn.late = Duration::ZERO;
             if !full {
                 let until = built.core.poll_timeout().min(self.tick);
+                // What is overdue is not late: the core may ask for a moment that is past.
+                let until = until.max(now);
                 self.outlet.sleep(self.clock.until(until));
                 turn.late = self.clock.now().since(until);
             }

@@ -120,6 +120,9 @@ impl Stage {
         let records = self.server.records(self.calls, REGISTER_MAX);
         let (server, driver) = (self.server.cpu().since(server), Cpu::of("self").since(driver));
         let mut phones = self.phones.party();
+        // Before everybody was there, agents were free and nobody waited.
+        let early = (manner.callers as usize).min(phones.waits.len());
+        phones.waits.drain(..early);
         let mut figures = Figures {
             rate: manner.rate,
             calls: tally.begun,

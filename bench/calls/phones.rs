@@ -138,7 +138,7 @@ impl Phones {
         let Some(&leg) = self.by_call.get(message.call_id()) else { return };
         let first = self.legs[leg as usize].answer.take().is_some();
         if let Some(talk) = self.talk.filter(|_| first) {
-            self.later.put(now + talk, leg, Deed::HangUp);
+            self.later.put(now + scattered(talk, leg), leg, Deed::HangUp);
         }
     }
 
@@ -203,6 +203,12 @@ impl Party for Phones {
         let rest = if self.talk.is_some() { WAIT_MAX } else { REPEAT_LOOK };
         self.later.next().map_or(now + rest, |due| due.clamp(now + WAIT_MAX, now + rest))
     }
+}
+
+/// Half to one and a half of it, evenly: people do not all hang up at once.
+fn scattered(talk: Duration, leg: u32) -> Duration {
+    let chance = leg.wrapping_mul(0x9e37_79b9);
+    talk / 2 + talk.mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }
 
 fn user_of(uri: &str) -> &str {

@@ -29,6 +29,9 @@ pub struct Manner {
     pub talk: Option<Duration>,
 }
 
+/// Callers come at this rate until so many are there as are wanted at once.
+const FIRST_PER_SECOND: u32 = 400;
+
 /// When each client called last, by number: nanoseconds since `epoch`.
 pub struct Starts {
     epoch: Instant,
@@ -140,7 +143,11 @@ impl Trunk {
         let Manner { rate, callers, calls, .. } = self.manner;
         let Some(began) = self.began else { return (1.min(calls), None) };
         if rate == 0 {
-            return ((self.tally.over() + callers).min(calls), None);
+            // The first come one after the other, not all at once.
+            let come = now.duration_since(began).as_secs_f64() * f64::from(FIRST_PER_SECOND);
+            let at_once = callers.min(come as u32 + 1);
+            let next = (at_once < callers).then(|| now + Duration::from_millis(1));
+            return ((self.tally.over() + at_once).min(calls), next);
         }
         let due = (now.duration_since(began).as_secs_f64() * f64::from(rate)) as u32 + 1;
         let next = began + Duration::from_secs_f64(f64::from(due) / f64::from(rate));

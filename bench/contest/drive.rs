@@ -242,7 +242,7 @@ pub fn run<D: Design>(case: &Case) -> Figures {
             })
         })
         .collect();
-    std::thread::sleep(case.span / 5);
+    std::thread::park_timeout(case.span / 5);
     is_on.store(true, Ordering::Relaxed);
     wait(case, judge.as_deref());
     is_over.store(true, Ordering::Relaxed);
@@ -326,7 +326,7 @@ fn wait(case: &Case, judge: Option<&Judge>) {
     if let Some(judge) = judge {
         let end = Instant::now() + ENOUGH_MAX;
         while judge.total.load(Ordering::Relaxed) < ENOUGH && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         return;
     }
@@ -336,12 +336,12 @@ fn wait(case: &Case, judge: Option<&Judge>) {
         if Instant::now() + pause + STALL > end {
             break;
         }
-        std::thread::sleep(pause);
+        std::thread::park_timeout(pause);
         stall::stop(victim);
         // Another place in the loop each time.
         pause = STALL + Duration::from_micros(200_137 + u64::from(pause.subsec_micros()) % 7_919);
     }
-    std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
 }
 
 fn histogram() -> Histogram<u64> {

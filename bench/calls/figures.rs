@@ -50,6 +50,8 @@ pub struct Figures {
     pub ring: Spread,
     /// An agent's BYE → the next caller's INVITE at that phone.
     pub next: Spread,
+    /// A bare thread in the same seconds: woken by a datagram, it sends one.
+    pub bare: Spread,
     /// The server's CPU time, all threads, until the register had everything.
     pub cpu_us_per_call: u64,
     /// Its part in user mode.
@@ -98,7 +100,7 @@ impl Figures {
         let spread = if self.rate == 0 { self.next } else { self.ring };
         let ms = |us: u64| us as f64 / 1_000.0;
         format!(
-            "{:>6} {:>7} {:>7} {:>8.1} {:>5} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>6} {:>5} {:>6} {:>7} {:>6.1} {}",
+            "{:>6} {:>7} {:>7} {:>8.1} {:>5} {:>5} {:>8.2} {:>8.2} {:>8.2} {:>6.2} {:>6.2} {:>6} {:>5} {:>6} {:>7} {:>6.1} {}",
             self.rate,
             self.calls,
             self.done,
@@ -108,6 +110,8 @@ impl Figures {
             ms(spread.p50_us),
             ms(spread.p99_us),
             ms(spread.max_us),
+            ms(self.bare.p50_us),
+            ms(self.bare.p99_us),
             self.cpu_us_per_call,
             self.cpu_user_us_per_call,
             self.driver_us_per_call,
@@ -122,7 +126,7 @@ impl Figures {
 pub fn heading(queue: bool) -> String {
     let what = if queue { "agent free → next caller's INVITE" } else { "INVITE → first ring" };
     format!(
-        "{:>51}{what}, ms\n{:>6} {:>7} {:>7} {:>8} {:>5} {:>5} {:>8} {:>8} {:>8} {:>6} {:>5} {:>6} {:>7} {:>6}",
+        "{:>51}{what}, ms\n{:>6} {:>7} {:>7} {:>8} {:>5} {:>5} {:>8} {:>8} {:>8} {:>13} {:>6} {:>5} {:>6} {:>7} {:>6}",
         "",
         "rate",
         "calls",
@@ -133,6 +137,7 @@ pub fn heading(queue: bool) -> String {
         "p50",
         "p99",
         "max",
+        "bare p50 p99",
         "CPU µs",
         "user",
         "driver",

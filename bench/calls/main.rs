@@ -6,17 +6,21 @@
 //!         ◄─ 180, 200 ─        ◄─ 180, 200 ─              CPU: utime + stime of the child, all threads
 //!         ── ACK, BYE ►        ── ACK, BYE ─►             until the register has every record
 //! ```
+//! Latencies end with the kernel's stamp of the server's datagram; beside them stands what a bare thread
+//! takes that is woken and sends one, in the same seconds.
 //! `cargo bench --bench calls -- --rate 500,1000 --seconds 10 --agents 200` measures; with `--callers`
 //! more people call than there are agents, and what is measured is how soon a free agent rings again.
 //! `cargo test` runs it small and judges counts, never time.
 // A driver of its own threads and clock; nothing of it is in the server.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod bare;
 mod company;
 mod figures;
 mod party;
 mod phones;
 mod server;
+mod stamp;
 mod trunk;
 
 use std::io::{Error, Result};
@@ -26,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use bare::Bare;
 use company::{Company, TRUNK};
 use figures::{Figures, Spread, heading, machine};
 use party::{Line, Working};
@@ -115,7 +120,9 @@ impl Stage {
         self.phones.party().begin(talk);
         let before = self.server.records(self.calls, REGISTER_MAX);
         let (server, driver) = (self.server.cpu(), Cpu::of("self"));
+        let bare = Bare::begin()?;
         let tally = self.call(manner)?;
+        let bare = Spread::of(bare.end());
         self.calls += u64::from(tally.begun);
         let records = self.server.records(self.calls, REGISTER_MAX);
         let (server, driver) = (self.server.cpu().since(server), Cpu::of("self").since(driver));
@@ -131,6 +138,7 @@ impl Stage {
             offered_per_second: f64::from(tally.begun - 1) / tally.span.as_secs_f64().max(1e-6),
             ring: Spread::of(std::mem::take(&mut phones.rings)),
             next: Spread::of(std::mem::take(&mut phones.waits)),
+            bare,
             cpu_us_per_call: 0,
             cpu_user_us_per_call: 0,
             driver_us_per_call: 0,

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use telefonist::sip::Message;
 
+use super::stamp;
+
 /// RFC 3261 T1 and T2.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
@@ -25,7 +27,7 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// What is done with messages and with time.
 pub trait Party: Send + 'static {
-    /// A message came.
+    /// A message came; the kernel had it at `now`.
     fn hear(&mut self, line: &Line, message: &Message, now: Instant);
     /// What is due is done; when to ask again.
     fn act(&mut self, line: &Line, now: Instant) -> Instant;
@@ -46,6 +48,7 @@ impl Line {
         let socket = UdpSocket::bind((host, 0))?;
         socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
         socket.connect(server)?;
+        stamp::enable(&socket)?;
         socket.set_read_timeout(Some(LISTEN_MAX))?;
         Ok(Self { local: socket.local_addr()?, socket, server })
     }
@@ -56,9 +59,12 @@ impl Line {
     }
 
     /// The next message, if one comes soon.
-    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Message>> {
-        match self.socket.recv(buffer) {
-            Ok(len) => Ok(Message::parse(Bytes::copy_from_slice(&buffer[..len])).ok()),
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<(Message, Instant)>> {
+        match stamp::receive(&self.socket, buffer) {
+            Ok((len, at)) => {
+                let message = Message::parse(Bytes::copy_from_slice(&buffer[..len]));
+                Ok(message.ok().map(|message| (message, at)))
+            }
             Err(e) if is_passing(e.kind()) => Ok(None),
             Err(e) => Err(e),
         }
@@ -117,7 +123,7 @@ fn listen<P: Party>(party: &Mutex<P>, line: &Line, over: &AtomicBool) {
     let mut buffer = vec![0; 65_535];
     while !over.load(Ordering::Relaxed) {
         match line.receive(&mut buffer) {
-            Ok(Some(message)) => lock(party).hear(line, &message, Instant::now()),
+            Ok(Some((message, at))) => lock(party).hear(line, &message, at),
             Ok(None) => {}
             Err(error) => return eprintln!("{}: {error}", line.local),
         }

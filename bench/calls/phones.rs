@@ -256,7 +256,7 @@ fn ask(line: &Line, agent: usize, cseq: u32, challenged: Option<&Message>) -> Re
     let mut buffer = vec![0; 65_535];
     for _ in 0..TRIES_MAX {
         line.send(&bytes);
-        if let Some(answer) = line.receive(&mut buffer)?
+        if let Some((answer, _)) = line.receive(&mut buffer)?
             && answer.call_id().starts_with(&format!("register-{agent}@"))
             && answer.cseq().is_some_and(|(number, _)| number == cseq)
         {

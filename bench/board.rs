@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use telefonist::acd::{After, Board, BoardLimits, Desk, Flags, Token, Wake};
+use telefonist::acd::{After, Ask, Board, BoardLimits, Desk, Flags, Serve, Token, Wake};
 use telefonist::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
 const GROUP: QueueId = QueueId(0);
@@ -32,7 +32,7 @@ fn desk(agents: u16, shards: u16) -> Desk {
     let mut desk = Desk::new(board.clone(), ShardId(0));
     for agent in (0..agents).map(AgentId) {
         let queues = [board.own_queue(agent), GROUP];
-        board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
+        board.set_roster(ShardId(0), agent, &queues.map(Serve::from)).expect("within the bounds");
         desk.clear_flag(NOW, agent, Flags::UNREACHABLE);
     }
     desk
@@ -43,7 +43,7 @@ fn call(number: u32) -> CallKey {
 }
 
 fn enter(desk: &mut Desk, number: u32) {
-    let entered = desk.enter(NOW, call(number), Duration::ZERO, &[GROUP]);
+    let entered = desk.enter(NOW, call(number), Ask::default(), &[GROUP]);
     entered.expect("room");
 }
 

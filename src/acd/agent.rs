@@ -3,6 +3,8 @@
 //! Anybody may flag any agent; only the holder of the newest token moves a bound one, but for a person
 //! who releases it by hand.
 
+use std::time::Duration;
+
 use super::atomic::Ordering;
 use super::board::{BY_HAND, Board, ORPHANS};
 use super::desk::Desk;
@@ -13,17 +15,27 @@ use super::word::{AgentState, Flags, Token, Word};
 use crate::domain::{AgentId, Moment};
 
 impl Desk {
-    /// The agent answered: offered → talking. The token to release with; `None`: stale, the leg is to be
-    /// dropped. The caller's line is kept until `withdraw`, so that a failed bridge can `give_back`.
+    /// The agent answered: offered → talking. The token to release with; `None`: stale, or another of the
+    /// call's agents was first (of several rung at once): the leg is to be dropped and the old token
+    /// released. The call wants nobody else from now on; its line is kept until `withdraw`, so that a
+    /// failed bridge can `give_back`. Lock-free.
     pub fn answered(&mut self, token: Token) -> Option<Token> {
-        if token.word.state() != AgentState::Offered {
+        let call = self.held.get(&token.agent).filter(|held| held.token == token)?.call;
+        let first = call.is_none_or(|call| self.lines.is_open(call));
+        if token.word.state() != AgentState::Offered || !first {
             return None;
         }
-        let word = self.board.advance(token, AgentState::Talking, self.me);
         self.forget(token);
-        let token = Token { word: word?, ..token };
-        self.hold(token);
-        Some(token)
+        let word = self.board.advance(token, AgentState::Talking, self.me)?;
+        let talking = Token { word, ..token };
+        self.board.scores.count_call(token.agent);
+        self.hold(talking, call);
+        if let Some(call) = call {
+            self.lines.answer(call, token, talking);
+            self.restand(call);
+            self.undo_unpolled(call);
+        }
+        Some(talking)
     }
 
     /// The agent's call or offer is over. Flags set meanwhile hold; without any, whoever waits longest
@@ -31,9 +43,13 @@ impl Desk {
     /// idleness, a call does. `false`: stale, nothing was done. Lock-free.
     pub fn release(&mut self, now: Moment, token: Token, after: After) -> bool {
         self.tick(now);
-        self.forget(token);
+        let held = self.forget(token);
         if !self.board.is_current(token) {
             return false;
+        }
+        if token.is_talking() {
+            let talked = held.map_or(Duration::ZERO, |held| now.since(held.since));
+            self.board.scores.count_talk(token.agent, talked);
         }
         let agent = token.agent.index();
         match after {
@@ -45,7 +61,7 @@ impl Desk {
                 self.board.advance(token, AgentState::Wrap, self.me).is_some()
             }
             _ => {
-                if token.word.state() == AgentState::Talking {
+                if token.is_talking() {
                     self.board.since.at(agent).store(now.micros(), Ordering::Relaxed);
                 }
                 self.let_go(token)
@@ -162,7 +178,7 @@ impl Desk {
             match self.board.swap(agent.index(), word, next) {
                 Ok(word) => {
                     let token = Token { agent, word };
-                    self.hold(token);
+                    self.hold(token, None);
                     return Some(token);
                 }
                 Err(seen) => word = seen,
@@ -252,7 +268,7 @@ impl Board {
         let queues = usize::from(self.limits.groups) + usize::from(self.limits.agents);
         for queue in 0..queues {
             let depth = self.depth(queue, me);
-            self.show(me, queue, Key::EMPTY, 0);
+            self.show(me, queue, (Key::EMPTY, Moment::NEVER, 0));
             self.dismiss(queue, depth);
         }
         for place in 0..usize::from(self.limits.agents).div_ceil(64) {

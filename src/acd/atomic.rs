@@ -36,7 +36,12 @@ pub(super) struct Figures(Box<[std::sync::atomic::AtomicU64]>);
 impl Figures {
     /// `len` figures, all zero.
     pub(super) fn new(len: usize) -> Self {
-        Self((0..len).map(|_| std::sync::atomic::AtomicU64::new(0)).collect())
+        Self::filled(len, 0)
+    }
+
+    /// `len` figures, each `filling`.
+    pub(super) fn filled(len: usize, filling: u64) -> Self {
+        Self((0..len).map(|_| std::sync::atomic::AtomicU64::new(filling)).collect())
     }
 
     /// The figure at a place.

@@ -8,9 +8,12 @@
 //! | `since[agent]` | who ends a rest or a log-out, before the word | idle since; smallest is served first |
 //! | `wrap_until`, `back_off_until` | who begins one, before the word | deadlines; any sweep may act on them |
 //! | `serves`, `members` | the roster's owner | `roster.rs` |
+//! | `help[queue]` | the queue's watcher | helpers may serve it now (`roster.rs`) |
+//! | `offered`, `calls`, `talk` by agent | who holds the agent | figures of the strategies (`strategy.rs`) |
 //! | `head[queue][shard]` | that shard | the best key waiting there |
 //! | `arriving[shard]` | that shard | the key of a caller who is not in line yet, or nobody's |
 //! | `depth[queue][shard]` | that shard | how many callers wait there |
+//! | `waiting[queue][shard]` | that shard | when the call of `head` came |
 //! | `len[queue]` | anybody, `fetch_add`, `fetch_sub` | callers over all shards: enforces `queue_len_max` |
 //! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
 //! | `bound` | who binds an agent, `fetch_max` | when the last one was: stamps for the record |
@@ -25,7 +28,8 @@ use std::time::Duration;
 use super::atomic::{Figures, Ordering, Table, fence};
 use super::bell::Bells;
 use super::key::Key;
-use super::roster::{Roster, RosterError};
+use super::roster::{Entry, Roster, RosterError, Serve};
+use super::strategy::{Counts, Scores};
 use super::weak::Part;
 use super::word::{AgentState, Flags, Word};
 use crate::domain::{AgentId, Moment, QueueId, ShardId};
@@ -141,7 +145,9 @@ pub struct Board {
     head: Table,
     arriving: Table,
     depth: Figures,
+    waiting: Figures,
     len: Figures,
+    pub(super) scores: Scores,
     pub(super) elsewhere: Figures,
     pub(super) bells: Bells,
     suspect: Table,
@@ -179,6 +185,8 @@ impl Board {
             head: Table::new(queues * shards, Key::EMPTY.bits()),
             arriving: Table::new(shards, Key::EMPTY.bits()),
             depth: Figures::new(queues * shards),
+            waiting: Figures::filled(queues * shards, Moment::NEVER.micros()),
+            scores: Scores::new(agents),
             len: Figures::new(queues),
             elsewhere: Figures::new(shards * agents.div_ceil(64)),
             bells: Bells::new(shards, agents),
@@ -235,15 +243,39 @@ impl Board {
         self.len(queue) == 0
     }
 
-    /// Who serves a queue, now. Wait-free: one look at each member.
+    /// How long the first caller of a queue has waited, over all shards; zero if nobody waits. Wait-free.
+    pub fn longest_wait(&self, queue: QueueId, now: Moment) -> Duration {
+        if !self.has_queue(queue) {
+            return Duration::ZERO;
+        }
+        let places = queue.index() * self.shards()..(queue.index() + 1) * self.shards();
+        // Relaxed: a figure for thresholds, ordered with nothing.
+        let came = places.map(|place| self.waiting.at(place).load(Ordering::Relaxed)).min();
+        came.map_or(Duration::ZERO, |came| now.since(Moment::from_micros(came)))
+    }
+
+    /// What an agent has done today. Wait-free.
+    pub fn counts(&self, agent: AgentId) -> Counts {
+        if self.has_agent(agent) { self.scores.counts(agent) } else { Counts::default() }
+    }
+
+    /// Sets what an agent has done today: at midnight, after a restart. The roster's owner only; a call
+    /// that is counted meanwhile may be lost. Wait-free.
+    pub fn set_counts(&self, agent: AgentId, counts: Counts) {
+        if self.has_agent(agent) {
+            self.scores.set_counts(agent, counts);
+        }
+    }
+
+    /// Who serves a queue, now; helpers while help is open. Wait-free: one look at each member.
     pub fn queue_view(&self, queue: QueueId) -> QueueView {
         let mut view = QueueView::default();
         if !self.has_queue(queue) {
             return view;
         }
         let queue = queue.index();
-        let serving = self.roster.candidates(queue).filter(|a| self.roster.serves(*a, queue));
-        for agent in serving {
+        let candidates = self.roster.candidates(queue);
+        for agent in candidates.filter(|agent| self.roster.entry(*agent, queue).is_some()) {
             let agent = self.presence(AgentId(agent as u16));
             match () {
                 () if agent.is_free() => view.free += 1,
@@ -254,10 +286,15 @@ impl Board {
         view
     }
 
-    /// The queues that an agent serves.
+    /// The queues that an agent serves, or helps in.
     pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
+        self.serves_of(agent).iter().map(|serve| serve.queue).collect()
+    }
+
+    /// How an agent serves each queue.
+    pub fn serves_of(&self, agent: AgentId) -> Vec<Serve> {
         let known = self.has_agent(agent).then_some(agent.index());
-        known.into_iter().flat_map(|a| self.roster.queues(a)).map(|q| QueueId(q as u16)).collect()
+        known.into_iter().flat_map(|a| self.roster.row(a)).map(Entry::serve).collect()
     }
 
     /// Grows whenever a person becomes gone or is back, or serves other queues. Whoever waits for people
@@ -279,36 +316,72 @@ impl Board {
         }
     }
 
-    /// Makes `agent` serve exactly `queues`: the own one if it is among them, and groups. For a bound
-    /// agent it applies when the call is over. For one agent, one thread may call this at a time, the
+    /// Makes `agent` serve exactly so: the own queue if it is among them, and groups. For a bound agent
+    /// it applies when the call is over. For one agent, one thread may call this at a time, the
     /// roster's owner; `owner` is the shard that then looks who waits for the agent. Nothing happens if
-    /// the queues are what they were. Lock-free.
+    /// all is as it was. Lock-free.
     pub fn set_roster(
         &self,
         owner: ShardId,
         agent: AgentId,
-        queues: &[QueueId],
+        serves: &[Serve],
     ) -> Result<(), RosterError> {
-        self.roster.check(agent, queues)?;
+        self.roster.check(agent, serves)?;
         let place = agent.index();
-        if !self.roster.write(place, queues) {
+        if !self.roster.write(place, serves) {
             return Ok(());
         }
         // SeqCst: whoever lets this agent go idle, or a caller in, afterwards sees the new row, or we see
         // what they wrote (models M8, M9).
         fence(Ordering::SeqCst);
         self.roster.tidy(place);
-        self.pull(owner.index().min(self.shards() - 1), place);
+        if !self.lacks(Part::RosterTake) {
+            self.pull(self.shard(owner), place);
+        }
         self.presence_changed();
         Ok(())
+    }
+
+    /// From now on helpers serve `queue` too (clause B7); those who are idle do at once: `owner` is the
+    /// shard that looks who waits for them. One thread at a time for one queue. `false`: it was open, or
+    /// there is no such queue. Lock-free.
+    pub fn open_help(&self, owner: ShardId, queue: QueueId) -> bool {
+        if !self.has_queue(queue) || !self.roster.set_help(queue.index(), true) {
+            return false;
+        }
+        if !self.lacks(Part::HelpFence) {
+            // SeqCst: whoever lets a helper go idle, or a caller in, afterwards sees the help open, or we
+            // see the idle helper and the caller (model M18).
+            fence(Ordering::SeqCst);
+        }
+        let (owner, queue) = (self.shard(owner), queue.index());
+        if !self.lacks(Part::HelpLook) {
+            let helpers = self.roster.candidates(queue).filter(|a| self.roster.helps(*a, queue));
+            helpers.for_each(|agent| self.pull(owner, agent));
+        }
+        self.presence_changed();
+        true
+    }
+
+    /// From now on helpers do not serve `queue`. Whoever is being placed, or bound, at this moment may
+    /// take one call more. One thread at a time for one queue. `false`: it was closed, or there is no
+    /// such queue. Wait-free but for the wakers.
+    pub fn close_help(&self, queue: QueueId) -> bool {
+        let closed = self.has_queue(queue) && self.roster.set_help(queue.index(), false);
+        if closed {
+            self.presence_changed();
+        }
+        closed
+    }
+
+    /// Helpers may serve `queue` now. Wait-free.
+    pub fn is_help_open(&self, queue: QueueId) -> bool {
+        self.has_queue(queue) && self.roster.is_help_open(queue.index())
     }
 
     /// Takes an idle agent, or one who is being placed, into `owner`'s hand and rings for it: nothing
     /// decided before stands.
     fn pull(&self, owner: usize, agent: usize) {
-        if self.lacks(Part::RosterTake) {
-            return;
-        }
         loop {
             let word = self.word(agent);
             if !word.is_idle() && word.state() != AgentState::Hand {
@@ -318,6 +391,10 @@ impl Board {
                 return self.ring(owner, agent);
             }
         }
+    }
+
+    fn shard(&self, shard: ShardId) -> usize {
+        shard.index().min(self.shards() - 1)
     }
 
     pub(super) fn shards(&self) -> usize {
@@ -337,12 +414,19 @@ impl Board {
         Word::from_bits(self.words.at(agent).load(Ordering::Acquire))
     }
 
-    /// Shows what `shard`, the caller, has waiting in `queue`: one store, wait-free.
-    pub(super) fn show(&self, shard: usize, queue: usize, key: Key, depth: usize) {
+    /// Shows what `shard`, the caller, has waiting in `queue`: the first one's key, when that one came,
+    /// how many there are. Wait-free.
+    pub(super) fn show(
+        &self,
+        shard: usize,
+        queue: usize,
+        (key, came, depth): (Key, Moment, usize),
+    ) {
         let place = queue * self.shards() + shard;
         // Relaxed: one word without payload; the fence of `shown` orders it where order matters.
         self.head.at(place).store(key.bits(), Ordering::Relaxed);
         self.depth.at(place).store(depth as u64, Ordering::Relaxed);
+        self.waiting.at(place).store(came.micros(), Ordering::Relaxed);
     }
 
     /// To be called after showing a new caller and before looking for an idle agent.

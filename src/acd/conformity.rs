@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::Strategy as Generate;
 
 use super::reference::{Doing, Reference};
+use super::strategy::Strategy;
 use super::*;
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
@@ -47,7 +49,7 @@ pub(super) enum Op {
     Arrived { desk: u8 },
 }
 
-pub(super) fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Generate<Value = Op> {
     let byte = || any::<u8>();
     let few = || 0_u8..60;
     prop_oneof![
@@ -175,7 +177,7 @@ impl Driver {
         let own = (mask & 0x80 != 0).then_some(GROUPS + agent as u16);
         let groups = (0..GROUPS).filter(|group| mask >> group & 1 == 1);
         let queues: Vec<u16> = own.into_iter().chain(groups).collect();
-        let ids: Vec<QueueId> = queues.iter().copied().map(QueueId).collect();
+        let ids: Vec<Serve> = queues.iter().map(|queue| QueueId(*queue).into()).collect();
         let agent_id = AgentId(agent as u16);
         self.board.set_roster(ShardId(desk as u8), agent_id, &ids).expect("within the bounds");
         self.oracle.set_roster(agent, &queues);
@@ -206,8 +208,8 @@ impl Driver {
                 let queues: Vec<u16> = (0..7).filter(|queue| mask >> queue & 1 == 1).collect();
                 let ids: Vec<QueueId> = queues.iter().copied().map(QueueId).collect();
                 let credit = if credit { CREDIT_US } else { 0 };
-                let span = Duration::from_micros(credit);
-                let entered = self.desks[desk].enter(self.now, key(call, desk), span, &ids);
+                let ask = Ask { credit: Duration::from_micros(credit), ..Ask::default() };
+                let entered = self.desks[desk].enter(self.now, key(call, desk), ask, &ids);
                 let micros = self.now.micros();
                 let expected = self.oracle.enter(micros, desk, call, credit, &queues);
                 assert_eq!(entered.is_ok(), expected);
@@ -218,7 +220,12 @@ impl Driver {
             Op::Add { call, queue } => {
                 let Some((call, desk)) = self.call(call) else { return };
                 let queue = Self::queue(queue);
-                let added = self.desks[desk].add(self.now, key(call, desk), QueueId(queue));
+                let added = self.desks[desk].add(
+                    self.now,
+                    key(call, desk),
+                    QueueId(queue),
+                    Strategy::default(),
+                );
                 assert_eq!(added.is_ok(), self.oracle.add(call, queue));
             }
             Op::Remove { call, queue } => {
@@ -262,7 +269,7 @@ impl Driver {
                 let Some(place) = self.binding(binding) else { return };
                 let Binding { desk, call, token, number } = self.bindings.remove(place);
                 let (agent, until) = (token.agent(), self.until(back_off_ms + 1, token.agent()));
-                self.desks[desk].give_back(self.now, key(call, desk));
+                self.desks[desk].give_back(self.now, key(call, desk), token);
                 self.oracle.give_back(call);
                 if no_answer {
                     self.desks[desk].set_flag(agent, Flags::NO_ANSWER);

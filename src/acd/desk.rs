@@ -8,9 +8,11 @@
 //!                      ▼              (same key, same queues)        ▼
 //!                    (gone)                                        (gone)
 //! ```
-//! Only this desk decides about its calls, so a call is bound at most once; an agent's word decides
-//! about the agent, so an agent has at most one token. A caller's line is remembered, key and queues,
-//! until [`Desk::withdraw`], through failed offers and after an answer.
+//! Only this desk decides about its calls, so a call is bound at most once for each agent that it wants;
+//! an agent's word decides about the agent, so an agent has at most one token. A call that wants several
+//! agents at once stays in line until so many are bound; the first who answers ends that. A caller's
+//! line is remembered, key and queues, until [`Desk::withdraw`], through failed offers and after an
+//! answer.
 //!
 //! The loop: `turn`, inputs, then `poll` to `None`, then sleep until `poll_timeout`, an input or the
 //! shard's [`Wake`](super::Wake).
@@ -23,11 +25,32 @@ use std::time::Duration;
 use super::board::{Board, QueueView};
 use super::hand::Placed;
 use super::key::{Key, Mint};
-use super::line::Lines;
+use super::line::{Lines, Queues};
+use super::strategy::Strategy;
 use super::sweep::Watch;
 use super::weak::Part;
 use super::word::{Token, Word};
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
+
+/// Agents that one call can ring at once.
+pub const RING_MAX: u8 = 16;
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Its head start, at most [`CREDIT_MAX`](super::CREDIT_MAX).
+    pub credit: Duration,
+    /// Ring so many agents at once, 1 to [`RING_MAX`]; the nearest of these otherwise.
+    pub agents: u8,
+    /// How to choose among several idle ones.
+    pub strategy: Strategy,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { credit: Duration::ZERO, agents: 1, strategy: Strategy::default() }
+    }
+}
 
 /// An agent was bound to a call: ring the agent's phones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +83,17 @@ impl fmt::Display for QueueFull {
 
 impl std::error::Error for QueueFull {}
 
+/// An agent bound by this desk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// The newest token.
+    pub(super) token: Token,
+    /// For which call; `None`: of an earlier desk.
+    pub(super) call: Option<CallKey>,
+    /// Since when the agent is offered, or talks.
+    pub(super) since: Moment,
+}
+
 /// One shard's half of the distributor. One for each shard and no more.
 pub struct Desk {
     pub(super) board: Arc<Board>,
@@ -68,8 +102,8 @@ pub struct Desk {
     mint: Mint,
     /// The board says that somebody is on the way into this desk's line.
     is_arriving: bool,
-    /// Agents bound by this desk, with their newest tokens.
-    held: BTreeMap<AgentId, Token>,
+    /// Agents bound by this desk.
+    pub(super) held: BTreeMap<AgentId, Held>,
     /// Other calls of people on this shard: how many of each.
     pub(super) elsewhere: BTreeMap<AgentId, u32>,
     ready: VecDeque<Assignment>,
@@ -121,44 +155,81 @@ impl Desk {
         }
     }
 
-    /// `call`, which came at `arrived`, stands in `queues` from now on, with a head start of `credit` (at
-    /// most [`CREDIT_MAX`](super::CREDIT_MAX)); in those that have room, `Err` if none has. Its place is
-    /// fixed for life: a call that stands already keeps it. Lock-free.
+    /// `call`, which came at `arrived`, stands in `queues` from now on, as it asks, in those that have
+    /// room; `Err` if none has. Its place is fixed for life: a call that stands already keeps it and the
+    /// credit it had; how many agents it wants is what was asked last. Lock-free.
     pub fn enter(
         &mut self,
         arrived: Moment,
         call: CallKey,
-        credit: Duration,
+        ask: Ask,
         queues: &[QueueId],
     ) -> Result<(), QueueFull> {
         self.tick(arrived);
         let known = self.lines.line(call).is_some();
         if !known {
-            let key = self.mint.key(arrived, credit, |key| self.lines.is_taken(key));
-            self.lines.open(call, key);
+            let key = self.mint.key(arrived, ask.credit, |key| self.lines.is_taken(key));
+            self.lines.open(call, key, arrived);
         }
-        let joined = queues.iter().filter(|queue| self.join(call, **queue)).count();
+        let joined = queues.iter().filter(|queue| self.join(call, **queue, ask.strategy)).count();
         if let (0, Some(queue)) = (joined, queues.first()) {
             if !known {
                 self.lines.close(call);
             }
             return Err(QueueFull { queue: *queue });
         }
+        self.lines.want(call, ask.agents.clamp(1, RING_MAX));
+        self.restand(call);
         self.board.shown();
         self.seek(call);
         Ok(())
     }
 
-    /// The call stands in one queue more, with the key it has (the plan's step widens). While it is
-    /// offered the queue is remembered for [`Desk::give_back`]. A call that is not in line stays out.
-    /// Lock-free.
-    pub fn add(&mut self, now: Moment, call: CallKey, queue: QueueId) -> Result<(), QueueFull> {
+    /// The call stands in one queue more, with the key it has (the plan's step widens), and chooses there
+    /// by `strategy`. While it is offered the queue is remembered for [`Desk::give_back`]. A call that is
+    /// not in line stays out. Lock-free.
+    pub fn add(
+        &mut self,
+        now: Moment,
+        call: CallKey,
+        queue: QueueId,
+        strategy: Strategy,
+    ) -> Result<(), QueueFull> {
         self.tick(now);
         if self.lines.line(call).is_none() {
             return Ok(());
         }
-        if !self.join(call, queue) {
+        if !self.join(call, queue, strategy) {
             return Err(QueueFull { queue });
+        }
+        self.board.shown();
+        self.seek(call);
+        Ok(())
+    }
+
+    /// The call is moved: stands in those of `queues` that have room, with the key it has, and in no
+    /// other any more. `Err`: none has, and the call stands where it stood. It is never out of line in
+    /// between; an offer that is under way goes on. A call that is not in line stays out. Lock-free.
+    pub fn move_to(
+        &mut self,
+        now: Moment,
+        call: CallKey,
+        strategy: Strategy,
+        queues: &[QueueId],
+    ) -> Result<(), QueueFull> {
+        self.tick(now);
+        let Some(line) = self.lines.line(call) else { return Ok(()) };
+        let before = line.queues();
+        let joined: Queues = queues
+            .iter()
+            .filter(|queue| self.join(call, **queue, strategy))
+            .map(|queue| queue.index())
+            .collect();
+        if let (true, Some(queue)) = (joined.is_empty(), queues.first()) {
+            return Err(QueueFull { queue: *queue });
+        }
+        for left in before.iter().filter(|queue| !joined.contains(queue)) {
+            self.remove(call, QueueId(*left as u16));
         }
         self.board.shown();
         self.seek(call);
@@ -179,24 +250,23 @@ impl Desk {
     /// Wait-free but for that undoing.
     pub fn withdraw(&mut self, call: CallKey) -> bool {
         let Some(line) = self.lines.line(call) else { return false };
-        let queues = line.queues.clone();
+        let queues = line.queues();
         queues.iter().for_each(|queue| self.remove(call, QueueId(*queue as u16)));
         self.lines.close(call);
         self.undo_unpolled(call);
         true
     }
 
-    /// After a failed offer: the call waits again, at its old place, in the queues it had and those
-    /// added meanwhile, whatever their length. Flag the agent (`back_off`, `set_flag`) and `release`
-    /// afterwards, in this order, so that the same agent is not offered the same call at once. Lock-free.
-    pub fn give_back(&mut self, now: Moment, call: CallKey) {
+    /// The offer with `token` has failed: the call wants one agent more again, at its old place, in the
+    /// queues it had and those added meanwhile, whatever their length; other agents whose phones ring
+    /// for it go on ringing. Flag the agent (`back_off`, `set_flag`) and `release` afterwards, in this
+    /// order, so that the same agent is not offered the same call at once. Lock-free.
+    pub fn give_back(&mut self, now: Moment, call: CallKey, token: Token) {
         self.tick(now);
-        self.undo_unpolled(call);
-        let Some(queues) = self.lines.give_back(call) else { return };
-        for queue in queues {
-            self.board.readmit(queue);
-            self.show(queue);
+        if !self.lines.take_back(call, token) {
+            return;
         }
+        self.restand(call);
         self.board.shown();
         self.seek(call);
     }
@@ -208,14 +278,14 @@ impl Desk {
 
     /// An agent is bound to the call, polled or not.
     pub fn is_offered(&self, call: CallKey) -> bool {
-        self.lines.line(call).is_some_and(|line| line.offered.is_some())
+        self.lines.line(call).is_some_and(|line| line.is_offered())
     }
 
-    /// Callers ahead of a waiting call in the queue where fewest are, as of the last turn; `None` unless
-    /// it waits. Exact for this shard's callers; another shard's are taken to have come evenly between its first caller and
+    /// Callers ahead of a call in the queue where fewest are, as of the last turn; `None` unless it stands
+    /// in line. Exact for this shard's callers; another shard's are taken to have come evenly between its first caller and
     /// now, and count as at least one if its first is ahead.
     pub fn position(&self, call: CallKey) -> Option<u32> {
-        let line = self.lines.line(call).filter(|line| line.offered.is_none())?;
+        let line = self.lines.line(call).filter(|line| line.stands())?;
         let newest = self.mint.newest(self.clock).micros();
         let ahead = |queue: usize| {
             let others = (0..self.board.shards()).filter(|shard| *shard != self.me);
@@ -232,7 +302,7 @@ impl Desk {
             });
             elsewhere.sum::<u64>() + self.lines.ahead(queue, line.key) as u64
         };
-        let least = line.queues.iter().map(|queue| ahead(*queue)).min()?;
+        let least = line.queues().iter().map(|queue| ahead(*queue)).min()?;
         Some(u32::try_from(least).unwrap_or(u32::MAX))
     }
 
@@ -256,15 +326,15 @@ impl Desk {
 
     /// The agents that this desk has bound, with their newest tokens.
     pub fn held(&self) -> impl Iterator<Item = Token> {
-        self.held.values().copied()
+        self.held.values().map(|held| held.token)
     }
 
-    /// Looks for idle agents as long as `call` waits.
+    /// Looks for idle agents as long as `call` wants any.
     fn seek(&mut self, call: CallKey) {
         let Some(line) = self.lines.line(call) else { return };
-        for queue in line.queues.clone() {
-            while self.lines.line(call).is_some_and(|line| line.offered.is_none()) {
-                if !self.take_idle(queue) {
+        for queue in line.queues() {
+            while self.lines.line(call).is_some_and(|line| line.stands()) {
+                if !self.take_idle(queue, self.lines.strategy(call, queue)) {
                     break;
                 }
             }
@@ -273,13 +343,17 @@ impl Desk {
 
     /// Looks for idle agents as long as anybody waits in `queue`.
     pub(super) fn seek_queue(&mut self, queue: usize) {
-        while self.lines.first(queue).is_some() && self.take_idle(queue) {}
+        while let Some(call) = self.lines.first(queue) {
+            if !self.take_idle(queue, self.lines.strategy(call, queue)) {
+                break;
+            }
+        }
     }
 
-    /// Takes the member of `queue` idle for longest and places them; `false`: nobody is idle. The agent
-    /// may go to an older caller, on any shard: calls only wake agents.
-    fn take_idle(&mut self, queue: usize) -> bool {
-        let Some((agent, word)) = self.board.find_idle(queue) else { return false };
+    /// Takes the idle member of `queue` whom `strategy` prefers and places them; `false`: nobody is idle.
+    /// The agent may go to an older caller, on any shard: calls only wake agents.
+    fn take_idle(&mut self, queue: usize, strategy: Strategy) -> bool {
+        let Some((agent, word)) = self.board.find_idle(queue, strategy) else { return false };
         if let Some(word) = self.board.take(self.me, agent, word) {
             if self.board.lacks(Part::ArrivalPlaces) {
                 self.carry(agent, Placed::Mine { queue, word });
@@ -314,67 +388,81 @@ impl Desk {
         }
     }
 
-    /// The commit is done: the best call of `queue` leaves all its queues.
+    /// The commit is done: the best call of `queue` has the agent.
     fn bound(&mut self, queue: usize, token: Token) {
         let at = self.board.stamp(self.clock);
         let call = self.lines.first(queue).expect("this thread showed a head: a call is behind it");
-        for left in self.lines.offer(call, token.agent) {
-            self.board.dismiss(left, 1);
-            self.show(left);
-        }
-        self.hold(token);
+        self.board.scores.count_offer(token.agent);
+        self.lines.offer(call, token);
+        self.restand(call);
+        self.hold(token, Some(call));
         let queue = QueueId(queue as u16);
         self.ready.push_back(Assignment { call, agent: token.agent, token, queue, at });
     }
 
     /// Adds a queue to a call's line. `false`: full, or no such queue.
-    fn join(&mut self, call: CallKey, queue: QueueId) -> bool {
+    fn join(&mut self, call: CallKey, queue: QueueId, strategy: Strategy) -> bool {
         let Some(line) = self.lines.line(call) else { return false };
-        if line.queues.contains(&queue.index()) {
+        if line.queues().contains(&queue.index()) {
+            self.lines.join(call, queue.index(), strategy);
             return true;
         }
-        let waits = line.offered.is_none();
+        let stands = line.stands();
         if !self.board.has_queue(queue) {
             return false;
         }
         // While the call is offered it takes no room: only a look whether there would be any.
         let max = self.board.limits().queue_len_max;
         let fits =
-            if waits { self.board.admit(queue.index()) } else { self.board.len(queue) < max };
+            if stands { self.board.admit(queue.index()) } else { self.board.len(queue) < max };
         if fits {
-            self.lines.join(call, queue.index());
+            self.lines.join(call, queue.index(), strategy);
         }
-        if fits && waits {
+        if fits && stands {
             self.show(queue.index());
         }
         fits
     }
 
-    fn undo_unpolled(&mut self, call: CallKey) {
-        let unpolled = self.ready.iter().position(|ready| ready.call == call);
-        if let Some(assignment) = unpolled.and_then(|place| self.ready.remove(place)) {
+    /// Puts the call into its queues or takes it out of them, whatever it wants now. Wait-free.
+    pub(super) fn restand(&mut self, call: CallKey) {
+        let Some((stands, queues)) = self.lines.stand(call) else { return };
+        for queue in queues {
+            if stands {
+                self.board.readmit(queue);
+            } else {
+                self.board.dismiss(queue, 1);
+            }
+            self.show(queue);
+        }
+    }
+
+    /// Undoes the assignments of `call` that nobody has polled.
+    pub(super) fn undo_unpolled(&mut self, call: CallKey) {
+        while let Some(place) = self.ready.iter().position(|ready| ready.call == call) {
+            let Some(assignment) = self.ready.remove(place) else { return };
+            self.lines.take_back(call, assignment.token);
             self.let_go(assignment.token);
         }
     }
 
-    pub(super) fn hold(&mut self, token: Token) {
-        self.held.insert(token.agent, token);
+    pub(super) fn hold(&mut self, token: Token, call: Option<CallKey>) {
+        self.held.insert(token.agent, Held { token, call, since: self.clock });
     }
 
     pub(super) fn holds(&self, agent: AgentId) -> bool {
         self.held.contains_key(&agent)
     }
 
-    /// Forgets a token that is used up; an older one than is held changes nothing.
-    pub(super) fn forget(&mut self, token: Token) {
-        if self.held.get(&token.agent) == Some(&token) {
-            self.held.remove(&token.agent);
-        }
+    /// Forgets a token that is used up, and says what was known of it; an older one than is held changes
+    /// nothing.
+    pub(super) fn forget(&mut self, token: Token) -> Option<Held> {
+        self.held.get(&token.agent).filter(|held| held.token == token)?;
+        self.held.remove(&token.agent)
     }
 
     fn show(&self, queue: usize) {
-        let (key, depth) = self.lines.shown(queue);
-        self.board.show(self.me, queue, key, depth);
+        self.board.show(self.me, queue, self.lines.shown(queue));
     }
 
     pub(super) fn tick(&mut self, now: Moment) {

@@ -20,9 +20,22 @@
 use super::atomic::{Ordering, fence};
 use super::board::Board;
 use super::key::Key;
+use super::strategy::Strategy;
 use super::weak::Part;
 use super::word::{AgentState, Flags, Token, Word};
 use crate::domain::{AgentId, Moment};
+
+/// The best call that an agent could have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Best {
+    /// The key less the agent's head start for the queue: what was compared.
+    counted: Key,
+    key: Key,
+    /// Where it stands.
+    pub(super) queue: usize,
+    /// Whose it is.
+    pub(super) shard: usize,
+}
 
 /// What became of an agent in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +67,21 @@ pub enum After {
 }
 
 impl Board {
-    /// The best call for `agent` as `me` sees it: its key, queue and shard. Pure; wait-free: at most 17
-    /// loads for each shard. Suspected shards are passed over, never the own.
-    pub(super) fn best(&self, me: usize, agent: usize) -> Option<(Key, usize, usize)> {
-        let mut best: Option<(Key, usize, usize)> = None;
-        for queue in self.roster.queues(agent) {
+    /// The best call for `agent` as `me` sees it. Pure; wait-free: at most 17 loads for each shard, and 33
+    /// for the row. Suspected shards are passed over, never the own.
+    pub(super) fn best(&self, me: usize, agent: usize) -> Option<Best> {
+        let mut best: Option<Best> = None;
+        for entry in self.roster.serving(agent) {
+            let queue = entry.queue();
             for shard in 0..self.shards() {
                 let key = self.head(queue, shard);
-                let better = key != Key::EMPTY && best.is_none_or(|(least, ..)| key < least);
+                if key == Key::EMPTY {
+                    continue;
+                }
+                let counted = key.ahead(entry.credit());
+                let better = best.is_none_or(|best| counted < best.counted);
                 if better && (shard == me || !self.is_suspect(shard)) {
-                    best = Some((key, queue, shard));
+                    best = Some(Best { counted, key, queue, shard });
                 }
             }
         }
@@ -71,7 +89,7 @@ impl Board {
     }
 
     /// The same; an own call gives way to an older one that is on its way into another shard's line.
-    fn best_or_arriving(&self, me: usize, agent: usize) -> Option<(Key, usize, usize)> {
+    fn best_or_arriving(&self, me: usize, agent: usize) -> Option<Best> {
         // Before the heads: whoever is on the way no more must be seen in line (model M21).
         let mut arriving = self.first_arriving(me);
         let best = self.best(me, agent);
@@ -79,30 +97,32 @@ impl Board {
             arriving = self.first_arriving(me);
         }
         match (best, arriving) {
-            (Some((key, queue, shard)), Some((older, other))) if shard == me && older < key => {
-                Some((older, queue, other))
+            (Some(own), Some((older, shard))) if own.shard == me && older < own.key => {
+                Some(Best { shard, ..own })
             }
             _ => best,
         }
     }
 
-    /// The member of `queue` who has been idle for longest, and the word seen. Reads only, wait-free;
-    /// `take` decides. A member bit alone would make the caller spin on an agent who was moved.
-    pub(super) fn find_idle(&self, queue: usize) -> Option<(usize, Word)> {
-        let mut longest: Option<(u64, usize, Word)> = None;
+    /// The idle member of `queue` whom `strategy` prefers, and the word seen. Reads only, wait-free;
+    /// `take` decides. A member bit alone would make the caller spin on an agent who was moved, and a
+    /// row alone on a helper while help is closed.
+    pub(super) fn find_idle(&self, queue: usize, strategy: Strategy) -> Option<(usize, Word)> {
+        let mut found: Option<((u64, u64), usize, Word)> = None;
         for agent in self.roster.candidates(queue) {
             let word = self.word(agent);
             if !word.is_idle() {
                 continue;
             }
+            let Some(entry) = self.roster.entry(agent, queue) else { continue };
             // Relaxed: stored before the word, which was read with Acquire.
             let since = self.since.at(agent).load(Ordering::Relaxed);
-            let longer = longest.is_none_or(|(least, ..)| since < least);
-            if longer && self.roster.serves(agent, queue) {
-                longest = Some((since, agent, word));
+            let score = (self.scores.score(strategy, agent, entry), since);
+            if found.is_none_or(|(least, ..)| score < least) {
+                found = Some((score, agent, word));
             }
         }
-        longest.map(|(_, agent, word)| (agent, word))
+        found.map(|(_, agent, word)| (agent, word))
     }
 
     /// Takes an agent seen as `word` into the hand of `me`: idle ones, and out of another hand. The
@@ -132,8 +152,10 @@ impl Board {
             let resting = !word.flags().is_empty();
             let best = if resting { None } else { self.best_or_arriving(me, agent) };
             let next = match best {
-                Some((_, queue, shard)) if shard == me => return Placed::Mine { queue, word },
-                Some((_, _, shard)) => word.step(AgentState::Hand, shard),
+                Some(Best { queue, shard, .. }) if shard == me => {
+                    return Placed::Mine { queue, word };
+                }
+                Some(Best { shard, .. }) => word.step(AgentState::Hand, shard),
                 None => word.step(AgentState::Free, 0),
             };
             if next.state() == AgentState::Hand && self.lacks(Part::HandBeforeBell) {

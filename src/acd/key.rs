@@ -1,8 +1,11 @@
 //! Keys: a call's place in line, fixed for life.
 //!
-//! `key = (entered + credit_max − credit) in µs << 8 | shard`. Smaller is served first. Two observers
+//! `key = (entered + 2 · credit_max − credit) in µs << 8 | shard`. Smaller is served first. Two observers
 //! of two keys never disagree, so no timer ages anybody, and first come, first served is exact within
-//! one credit: a call is overtaken only by calls that came within `credit_max` after it.
+//! one credit: a call is overtaken only by calls that came within `credit_max` after it. An agent
+//! compares keys less the head start that each queue has with them ([`Key::ahead`]), at most
+//! `credit_max` too, so that nothing underflows; there a call is overtaken only by calls that came
+//! within `2 · credit_max` after it. Two keys of one shard may then be equal: either may go first.
 
 use std::time::Duration;
 
@@ -22,6 +25,11 @@ impl Key {
 
     pub(super) fn bits(self) -> u64 {
         self.0
+    }
+
+    /// The key with a head start more, at most `credit_max`.
+    pub(super) fn ahead(self, head_start: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(head_start) << 8))
     }
 
     /// The time in it, µs, with the credits taken off.
@@ -55,7 +63,7 @@ impl Mint {
         credit: Duration,
         taken: impl Fn(Key) -> bool,
     ) -> Key {
-        let ahead = micros(self.credit_max - credit.min(self.credit_max));
+        let ahead = micros(self.credit_max * 2 - credit.min(self.credit_max));
         let mut stamp = arrived.micros();
         if stamp >= self.latest {
             self.latest = stamp;
@@ -70,7 +78,7 @@ impl Mint {
 
     /// The key that a call without credit would get at `now`.
     pub(super) fn newest(&self, now: Moment) -> Key {
-        self.at(now.micros().max(self.last), micros(self.credit_max))
+        self.at(now.micros().max(self.last), micros(self.credit_max * 2))
     }
 
     fn at(&self, stamp: u64, ahead: u64) -> Key {
@@ -114,6 +122,15 @@ mod tests {
         assert!(credited > plain);
         let next = mint.key(Moment::from_millis(2_000), second, |key| key == plain);
         assert!(next > credited, "the order within the credit holds");
+    }
+
+    #[test]
+    fn credit_and_head_start_together_never_underflow() {
+        let mut mint = Mint::new(7, HOUR);
+        let first = mint.key(Moment::ZERO, HOUR, |_| false);
+        let second = mint.key(Moment::ZERO, HOUR, |_| false);
+        assert!(first.ahead(HOUR) < second.ahead(HOUR));
+        assert_eq!(first.ahead(HOUR).bits() & 0xff, 7);
     }
 
     #[test]

@@ -16,8 +16,7 @@
 //! own; the agents in its hand are taken back by any other shard that has a caller waiting, within
 //! [`HAND_LIMIT`] and two sweeps. Not covered: the allocator and the waker.
 //!
-//! Knows no SIP, no plan, no client. Clauses: B1 (longest idle), C4, C7; longest idle is the one
-//! strategy so far.
+//! Knows no SIP, no plan, no client. Clauses: B1 (strategies), B7 (helpers), C4, C7.
 
 mod agent;
 mod atomic;
@@ -28,17 +27,21 @@ mod hand;
 mod key;
 mod line;
 mod roster;
+mod strategy;
 mod sweep;
 mod weak;
 mod word;
 
 pub use board::{AgentView, Board, BoardLimits, CREDIT_MAX, QueueView, SHARDS_MAX, Tallies, Wake};
-pub use desk::{Assignment, Desk, QueueFull};
+pub use desk::{Ask, Assignment, Desk, QueueFull, RING_MAX};
 pub use hand::After;
-pub use roster::{GROUPS_MAX, RosterError};
+pub use roster::{GROUPS_MAX, RosterError, Serve};
+pub use strategy::{Counts, Strategy};
 pub use sweep::{HAND_LIMIT, SWEEP_EVERY};
 pub use word::{AgentState, Flags, Token};
 
+#[cfg(all(test, not(loom)))]
+mod choices;
 #[cfg(all(test, not(loom)))]
 mod conformity;
 #[cfg(all(test, loom))]

@@ -52,7 +52,7 @@ fn board(lacking: &[Part], shards: u16, agents: u16) -> (Arc<Board>, Vec<Desk>) 
     let mut desks: Vec<Desk> =
         (0..shards).map(|shard| Desk::new(board.clone(), ShardId(shard as u8))).collect();
     for agent in (0..agents).map(AgentId) {
-        board.set_roster(ShardId(0), agent, &[QUEUE]).expect("within the bounds");
+        board.set_roster(ShardId(0), agent, &[QUEUE.into()]).expect("within the bounds");
         desks[0].clear_flag(NOW, agent, Flags::UNREACHABLE);
     }
     (board, desks)
@@ -70,7 +70,7 @@ fn call(shard: u8) -> CallKey {
 /// A call of a shard's desk enters at `micros` after the start.
 fn enter(desk: &mut Desk, shard: u8, micros: u64) {
     let at = NOW + Duration::from_micros(micros);
-    desk.enter(at, call(shard), Duration::ZERO, &[QUEUE]).expect("room");
+    desk.enter(at, call(shard), Ask::default(), &[QUEUE]).expect("room");
 }
 
 fn busy(desk: &mut Desk, agent: AgentId) -> Token {
@@ -227,10 +227,12 @@ fn move_in_and_free(lacking: &[Part]) {
     let (mut x, mut y) = pair(desks);
     let token = busy(&mut x, ANNA);
     let own = board.own_queue(ANNA);
-    y.enter(NOW, call(1), Duration::ZERO, &[own]).expect("room");
+    y.enter(NOW, call(1), Ask::default(), &[own]).expect("room");
     let shared = board.clone();
     let other = spawn(move || {
-        shared.set_roster(ShardId(1), ANNA, &[QUEUE, own]).expect("within the bounds");
+        shared
+            .set_roster(ShardId(1), ANNA, &[QUEUE, own].map(Serve::from))
+            .expect("within the bounds");
         y.turn(NOW);
         y
     });
@@ -267,7 +269,7 @@ fn two_ring(lacking: &[Part]) {
     let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
     let later = CallKey::new(1, ShardId(2), 2);
     enter(&mut y, 2, 5);
-    y.enter(NOW, later, Duration::ZERO, &[QUEUE]).expect("room");
+    y.enter(NOW, later, Ask::default(), &[QUEUE]).expect("room");
     let one = spawn(move || assert!(x.release(NOW, anna, After::Free)));
     let two = spawn(move || assert!(z.release(NOW, boris, After::Free)));
     y.turn(NOW);
@@ -346,10 +348,10 @@ fn two_freed_for_a_caller_in_two_queues(lacking: &[Part]) {
     let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
     let own = [board.own_queue(ANNA), board.own_queue(BORIS)];
     for (agent, own) in [(ANNA, own[0]), (BORIS, own[1])] {
-        board.set_roster(ShardId(0), agent, &[own]).expect("within the bounds");
+        board.set_roster(ShardId(0), agent, &[own.into()]).expect("within the bounds");
     }
     let one = spawn(move || {
-        y.enter(NOW, call(1), Duration::ZERO, &own).expect("room");
+        y.enter(NOW, call(1), Ask::default(), &own).expect("room");
         y
     });
     let two = spawn(move || {
@@ -390,7 +392,7 @@ fn return_and_free(lacking: &[Part]) {
     enter(&mut y, 1, 5);
     let boris = y.poll().expect("Boris is idle").token;
     let other = spawn(move || {
-        y.give_back(NOW, call(1));
+        y.give_back(NOW, call(1), boris);
         y.set_flag(BORIS, Flags::NO_ANSWER);
         assert!(y.release(NOW, boris, After::Free));
         y

@@ -1,11 +1,17 @@
 //! Who serves which queues.
 //!
 //! Two tables: for each agent the *truth*, a row of at most one own queue and [`GROUPS_MAX`] groups;
-//! for each group a *hint*, a bitmap that covers at least its members. One thread, the roster's owner,
-//! writes; everybody reads. A row that is read while it is written may be part old, part new: the
+//! for each group a *hint*, a bitmap that covers at least its members. An entry of a row is one word:
+//!
+//! ```text
+//!   62         41   40      39    24 23   16 15     0
+//! [  credit, ms  | helper |   rank  | level |  queue  ]
+//! ```
+//! One thread, the roster's owner, writes; everybody reads. A row that is read while it is written may be part old, part new: the
 //! owner then takes the agent in hand, so that nothing decided on such a row stands.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::atomic::{Ordering, Table};
 use super::board::BoardLimits;
@@ -16,6 +22,79 @@ pub const GROUPS_MAX: usize = 16;
 
 const ROW: usize = GROUPS_MAX + 1;
 const NONE: u64 = u64::MAX;
+
+const LEVEL_SHIFT: u32 = 16;
+const RANK_SHIFT: u32 = 24;
+const HELPER: u64 = 1 << 40;
+const CREDIT_SHIFT: u32 = 41;
+
+/// How one agent serves one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serve {
+    /// Whose calls.
+    pub queue: QueueId,
+    /// By so much the agent prefers these calls: as if they had come earlier. In milliseconds; at most
+    /// the board's `credit_max`.
+    pub head_start: Duration,
+    /// Skill, for [`Strategy::Skill`](super::Strategy).
+    pub level: u8,
+    /// Place in the queue's list, for [`Strategy::Ordered`](super::Strategy).
+    pub rank: u16,
+    /// Serves only while [`Board::open_help`](super::Board::open_help) holds.
+    pub helper: bool,
+}
+
+impl From<QueueId> for Serve {
+    fn from(queue: QueueId) -> Self {
+        Self { queue, head_start: Duration::ZERO, level: 0, rank: 0, helper: false }
+    }
+}
+
+/// One word of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry(u64);
+
+impl Entry {
+    fn new(serve: &Serve, credit_max: Duration) -> Self {
+        // At most an hour: 22 bits.
+        let credit = serve.head_start.min(credit_max).as_millis() as u64;
+        let helper = if serve.helper { HELPER } else { 0 };
+        let queue = u64::from(serve.queue.0);
+        let level = u64::from(serve.level) << LEVEL_SHIFT;
+        Self(queue | level | u64::from(serve.rank) << RANK_SHIFT | helper | credit << CREDIT_SHIFT)
+    }
+
+    pub(super) fn queue(self) -> usize {
+        usize::from(self.0 as u16)
+    }
+
+    pub(super) fn level(self) -> u8 {
+        (self.0 >> LEVEL_SHIFT) as u8
+    }
+
+    pub(super) fn rank(self) -> u16 {
+        (self.0 >> RANK_SHIFT) as u16
+    }
+
+    pub(super) fn is_helper(self) -> bool {
+        self.0 & HELPER != 0
+    }
+
+    pub(super) fn credit(self) -> Duration {
+        Duration::from_millis(self.0 >> CREDIT_SHIFT)
+    }
+
+    /// As it was asked for.
+    pub(super) fn serve(self) -> Serve {
+        Serve {
+            queue: QueueId(self.0 as u16),
+            head_start: self.credit(),
+            level: self.level(),
+            rank: self.rank(),
+            helper: self.is_helper(),
+        }
+    }
+}
 
 /// Why a person's queues cannot be as asked. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +127,11 @@ impl std::error::Error for RosterError {}
 pub(super) struct Roster {
     agents: usize,
     groups: usize,
-    /// Queue ids, `ROW` for each agent, `NONE` where nothing stands.
+    credit_max: Duration,
+    /// Entries, `ROW` for each agent, `NONE` where nothing stands.
     serves: Table,
+    /// For each queue: not 0 while helpers may serve it.
+    help: Table,
     /// Bits over agents, `words` for each group.
     members: Table,
     words: usize,
@@ -62,22 +144,47 @@ impl Roster {
         Self {
             agents,
             groups,
+            credit_max: limits.credit_max,
+            help: Table::new(groups + agents, 0),
             serves: Table::new(agents * ROW, NONE),
             members: Table::new(groups * words, 0),
             words,
         }
     }
 
-    /// The queues that `agent` serves. Wait-free: at most `ROW` loads.
-    pub(super) fn queues(&self, agent: usize) -> impl Iterator<Item = usize> {
+    /// Everything that stands in `agent`'s row. Wait-free: at most `ROW` loads.
+    pub(super) fn row(&self, agent: usize) -> impl Iterator<Item = Entry> {
         // Relaxed: whoever changes a row fences and takes the agent afterwards; see `Board::set_roster`.
         let row = (0..ROW).map(move |i| self.serves.at(agent * ROW + i).load(Ordering::Relaxed));
-        row.take_while(|queue| *queue != NONE).map(|queue| queue as usize)
+        row.take_while(|entry| *entry != NONE).map(Entry)
     }
 
-    /// Whether `agent` really serves `queue`.
-    pub(super) fn serves(&self, agent: usize, queue: usize) -> bool {
-        self.queues(agent).any(|q| q == queue)
+    /// The queues that `agent` serves now: without those that wait for help to be open. Wait-free: at
+    /// most `ROW` loads, and one for each queue that the agent only helps in.
+    pub(super) fn serving(&self, agent: usize) -> impl Iterator<Item = Entry> {
+        self.row(agent).filter(|entry| !entry.is_helper() || self.is_help_open(entry.queue()))
+    }
+
+    /// How `agent` serves `queue` now, if at all.
+    pub(super) fn entry(&self, agent: usize, queue: usize) -> Option<Entry> {
+        self.serving(agent).find(|entry| entry.queue() == queue)
+    }
+
+    /// Whether `agent` helps in `queue`, open or not.
+    pub(super) fn helps(&self, agent: usize, queue: usize) -> bool {
+        self.row(agent).any(|entry| entry.queue() == queue && entry.is_helper())
+    }
+
+    /// Helpers may serve `queue`.
+    pub(super) fn is_help_open(&self, queue: usize) -> bool {
+        // Relaxed: who opens fences and looks at every helper afterwards; see `Board::open_help`.
+        self.help.at(queue).load(Ordering::Relaxed) != 0
+    }
+
+    /// Lets helpers serve `queue`, or no more. `true`: it was not so.
+    pub(super) fn set_help(&self, queue: usize, open: bool) -> bool {
+        // Relaxed: the fence after it orders it where order matters.
+        self.help.at(queue).swap(u64::from(open), Ordering::Relaxed) != u64::from(open)
     }
 
     /// Everybody who may serve `queue`: a superset, from the bitmap. Wait-free.
@@ -93,53 +200,58 @@ impl Roster {
     }
 
     /// Checks a new row: the own queue once, groups without repetition.
-    pub(super) fn check(&self, agent: AgentId, queues: &[QueueId]) -> Result<(), RosterError> {
+    pub(super) fn check(&self, agent: AgentId, serves: &[Serve]) -> Result<(), RosterError> {
         if agent.index() >= self.agents {
             return Err(RosterError::NoSuchAgent(agent));
         }
         let own = self.groups + agent.index();
-        let strange = queues.iter().find(|q| q.index() >= self.groups && q.index() != own);
+        let mut queues = serves.iter().map(|serve| serve.queue);
+        let strange = queues.find(|q| q.index() >= self.groups && q.index() != own);
         if let Some(queue) = strange {
-            return Err(RosterError::NoSuchQueue(*queue));
+            return Err(RosterError::NoSuchQueue(queue));
         }
-        let groups = queues.iter().filter(|q| q.index() < self.groups).count();
+        let groups = serves.iter().filter(|serve| serve.queue.index() < self.groups).count();
         if groups > GROUPS_MAX {
             return Err(RosterError::TooManyGroups(groups));
         }
         Ok(())
     }
 
-    /// Writes a checked row, and the bits of queues that are new in it. Owner only. `false`: the agent
-    /// serves these queues already.
-    pub(super) fn write(&self, agent: usize, queues: &[QueueId]) -> bool {
+    /// Writes a checked row, and the bits of queues that are new in it; a queue named twice counts once.
+    /// Owner only. `false`: the agent serves these queues so already.
+    pub(super) fn write(&self, agent: usize, serves: &[Serve]) -> bool {
         let mut row = [NONE; ROW];
         let mut len = 0;
-        for queue in queues {
-            let queue = queue.index() as u64;
-            if len < ROW && !row[..len].contains(&queue) {
-                row[len] = queue;
+        for serve in serves {
+            let known = row[..len].iter().any(|entry| Entry(*entry).queue() == serve.queue.index());
+            if len < ROW && !known {
+                row[len] = Entry::new(serve, self.credit_max).0;
                 len += 1;
             }
         }
-        if row[..len].iter().map(|queue| *queue as usize).eq(self.queues(agent)) {
+        if row[..len].iter().copied().map(Entry).eq(self.row(agent)) {
             return false;
         }
-        for queue in row[..len].iter().filter(|queue| **queue < self.groups as u64) {
-            let (place, bit) = self.bit(agent, *queue as usize);
-            // Relaxed: the owner's fence after the row orders bits and row together.
-            self.members.at(place).fetch_or(bit, Ordering::Relaxed);
+        for queue in row[..len].iter().map(|entry| Entry(*entry).queue()) {
+            if queue < self.groups {
+                let (place, bit) = self.bit(agent, queue);
+                // Relaxed: the owner's fence after the row orders bits and row together.
+                self.members.at(place).fetch_or(bit, Ordering::Relaxed);
+            }
         }
-        for (i, queue) in row.into_iter().enumerate() {
-            self.serves.at(agent * ROW + i).store(queue, Ordering::Relaxed);
+        for (i, entry) in row.into_iter().enumerate() {
+            self.serves.at(agent * ROW + i).store(entry, Ordering::Relaxed);
         }
         true
     }
 
     /// Clears the bits of groups that `agent` serves no more. Owner only, after the row's fence.
     pub(super) fn tidy(&self, agent: usize) {
-        for queue in (0..self.groups).filter(|queue| !self.serves(agent, *queue)) {
+        for queue in 0..self.groups {
             let (place, bit) = self.bit(agent, queue);
-            if self.members.at(place).load(Ordering::Relaxed) & bit != 0 {
+            if self.members.at(place).load(Ordering::Relaxed) & bit != 0
+                && !self.row(agent).any(|entry| entry.queue() == queue)
+            {
                 self.members.at(place).fetch_and(!bit, Ordering::Relaxed);
             }
         }
@@ -164,7 +276,6 @@ pub(super) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn roster() -> Roster {
         let credit_max = Duration::from_secs(60);
@@ -180,29 +291,59 @@ mod tests {
     #[test]
     fn a_row_is_read_as_it_was_written() {
         let roster = roster();
-        let queues = [QueueId(20 + 66), QueueId(3), QueueId(7), QueueId(3)];
+        let queues = [20 + 66, 3, 7, 3].map(|queue| Serve::from(QueueId(queue)));
         assert_eq!(roster.check(AgentId(66), &queues), Ok(()));
         assert!(roster.write(66, &queues));
         assert!(!roster.write(66, &queues));
-        assert_eq!(roster.queues(66).collect::<Vec<_>>(), [86, 3, 7]);
+        assert_eq!(roster.row(66).map(Entry::queue).collect::<Vec<_>>(), [86, 3, 7]);
         assert_eq!(roster.candidates(3).collect::<Vec<_>>(), [66]);
         assert_eq!(roster.candidates(86).collect::<Vec<_>>(), [66]);
-        roster.write(66, &[QueueId(7)]);
+        roster.write(66, &[QueueId(7).into()]);
         roster.tidy(66);
         assert_eq!(roster.candidates(3).count(), 0);
         assert_eq!(roster.candidates(7).collect::<Vec<_>>(), [66]);
     }
 
     #[test]
+    fn an_entry_gives_back_what_was_put_in() {
+        let roster = roster();
+        let most = Serve {
+            queue: QueueId(19),
+            head_start: Duration::from_secs(60),
+            level: 255,
+            rank: u16::MAX,
+            helper: true,
+        };
+        let least = Serve { head_start: Duration::from_millis(1), ..QueueId(0).into() };
+        assert!(roster.write(1, &[most, least]));
+        assert_eq!(roster.row(1).map(Entry::serve).collect::<Vec<_>>(), [most, least]);
+        let too_much = Serve { head_start: Duration::MAX, ..most };
+        assert!(!roster.write(1, &[too_much, least]), "counts as the bound");
+        assert!(roster.write(1, &[Serve { helper: false, ..most }, least]));
+    }
+
+    #[test]
+    fn a_helper_serves_while_help_is_open() {
+        let roster = roster();
+        roster.write(1, &[Serve { helper: true, ..QueueId(3).into() }, QueueId(4).into()]);
+        assert_eq!(roster.serving(1).map(Entry::queue).collect::<Vec<_>>(), [4]);
+        assert!(roster.set_help(3, true) && !roster.set_help(3, true));
+        assert_eq!(roster.serving(1).map(Entry::queue).collect::<Vec<_>>(), [3, 4]);
+        assert!(roster.entry(1, 3).is_some());
+        assert!(roster.set_help(3, false));
+        assert!(roster.entry(1, 3).is_none() && roster.helps(1, 3));
+    }
+
+    #[test]
     fn the_seventeenth_group_is_refused() {
-        let groups: Vec<QueueId> = (0..17).map(QueueId).collect();
+        let groups: Vec<Serve> = (0..17).map(|queue| QueueId(queue).into()).collect();
         assert_eq!(roster().check(AgentId(0), &groups), Err(RosterError::TooManyGroups(17)));
         assert_eq!(roster().check(AgentId(0), &groups[..16]), Ok(()));
     }
 
     #[test]
     fn nobody_serves_a_colleagues_own_queue() {
-        let refused = roster().check(AgentId(0), &[QueueId(21)]);
+        let refused = roster().check(AgentId(0), &[QueueId(21).into()]);
         assert_eq!(refused, Err(RosterError::NoSuchQueue(QueueId(21))));
         assert_eq!(roster().check(AgentId(70), &[]), Err(RosterError::NoSuchAgent(AgentId(70))));
     }

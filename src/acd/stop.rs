@@ -68,7 +68,7 @@ impl Stage {
         let mut x = Desk::new(board.clone(), ShardId(0));
         let mut y = Desk::new(board.clone(), ShardId(1));
         for (agent, queue) in [(ANNA, QUEUE), (BORIS, QUEUE), (CLARA, OTHER)] {
-            board.set_roster(ShardId(0), agent, &[queue]).expect("within the bounds");
+            board.set_roster(ShardId(0), agent, &[queue.into()]).expect("within the bounds");
             x.clear_flag(START, agent, Flags::UNREACHABLE);
         }
         let anna = x.adopt_talking(ANNA);
@@ -97,7 +97,7 @@ impl Stage {
 fn enter(desk: &mut Desk, shard: u8, micros: u64, queue: QueueId) -> CallKey {
     let call = CallKey::new(1, ShardId(shard), micros as u32);
     let at = START + Duration::from_micros(micros);
-    desk.enter(at, call, Duration::ZERO, &[queue]).expect("room");
+    desk.enter(at, call, Ask::default(), &[queue]).expect("room");
     call
 }
 
@@ -241,7 +241,7 @@ stops! {
     }, |desk, _| desk.turn(START);
     moving_an_agent: Stage::new().idle().y_has(5), |desk, _| {
         let board = desk.board().clone();
-        board.set_roster(ShardId(0), ANNA, &[OTHER]).expect("within the bounds");
+        board.set_roster(ShardId(0), ANNA, &[OTHER.into()]).expect("within the bounds");
     };
     sweeping: Stage::new().idle().y_has(5), |desk, _| {
         desk.turn(START + SWEEP_EVERY);
@@ -254,7 +254,7 @@ stops! {
         stage
     }, |desk, token| {
         let token = token.expect("offered");
-        desk.give_back(START, CallKey::new(1, ShardId(0), 5));
+        desk.give_back(START, CallKey::new(1, ShardId(0), 5), token);
         desk.back_off(ANNA, START + Duration::from_millis(1));
         assert!(desk.release(START, token, After::Free));
     };

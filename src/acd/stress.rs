@@ -144,8 +144,8 @@ impl Shard {
         let first = self.random(u64::from(GROUPS)) as u16;
         let queues = [QueueId(first), QueueId((first + 1) % GROUPS)];
         let count = 1 + self.random(2) as usize;
-        let credit = Duration::from_millis(self.random(3));
-        let entered = self.desk.enter(self.now, call, credit, &queues[..count]);
+        let ask = Ask { credit: Duration::from_millis(self.random(3)), ..Ask::default() };
+        let entered = self.desk.enter(self.now, call, ask, &queues[..count]);
         assert_eq!(entered, Ok(()));
         self.waiting.push(call);
     }
@@ -185,7 +185,7 @@ impl Shard {
     }
 
     fn fail(&mut self, call: CallKey, token: Token) {
-        self.desk.give_back(self.now, call);
+        self.desk.give_back(self.now, call, token);
         self.waiting.push(call);
         self.score.failed_offers += 1;
         if self.random(2) == 0 && self.shared.turn_us > 0 {
@@ -211,9 +211,9 @@ impl Shard {
         // Agents 0 to 2 stay, so that every group has somebody.
         let mask = self.random(1 << GROUPS);
         let groups = (0..GROUPS).filter(|group| mask >> group & 1 == 1);
-        let queues: Vec<QueueId> = match agent.0 {
-            0..GROUPS => vec![QueueId(agent.0)],
-            _ => groups.map(QueueId).collect(),
+        let queues: Vec<Serve> = match agent.0 {
+            0..GROUPS => vec![QueueId(agent.0).into()],
+            _ => groups.map(|group| QueueId(group).into()).collect(),
         };
         self.shared.board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
     }
@@ -232,7 +232,7 @@ fn board() -> Arc<Board> {
     ));
     let mut desk = Desk::new(board.clone(), ShardId(0));
     for agent in (0..AGENTS).map(AgentId) {
-        let queues = [QueueId(agent.0 % GROUPS), board.own_queue(agent)];
+        let queues = [QueueId(agent.0 % GROUPS), board.own_queue(agent)].map(Serve::from);
         board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
         desk.clear_flag(Moment::ZERO, agent, Flags::UNREACHABLE);
     }

@@ -153,7 +153,7 @@ impl Desk {
     /// care: so the cost does not grow with the number of shards.
     fn find_work(&mut self, agent: usize, word: Word) {
         let waits = |queue: usize| self.lines.first(queue).is_some();
-        if !self.board.roster.queues(agent).any(waits) {
+        if !self.board.roster.serving(agent).any(|entry| waits(entry.queue())) {
             return;
         }
         if let Some(word) = self.board.take(self.me, agent, word) {

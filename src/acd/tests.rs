@@ -18,20 +18,20 @@ impl Wake for Bell {
 }
 
 /// Two groups and `agents` people who all serve group 0 and are there.
-struct World {
-    board: Arc<Board>,
-    desks: Vec<Desk>,
+pub(super) struct World {
+    pub(super) board: Arc<Board>,
+    pub(super) desks: Vec<Desk>,
     bells: Vec<Arc<Bell>>,
-    now: Moment,
+    pub(super) now: Moment,
     calls: u32,
 }
 
-const GROUP: QueueId = QueueId(0);
-const OTHER: QueueId = QueueId(1);
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const GROUP: QueueId = QueueId(0);
+pub(super) const OTHER: QueueId = QueueId(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 impl World {
-    fn new(shards: u16, agents: u16) -> Self {
+    pub(super) fn new(shards: u16, agents: u16) -> Self {
         let limits = BoardLimits {
             agents,
             groups: 2,
@@ -46,45 +46,48 @@ impl World {
         let mut world = Self { board, desks, bells, now: Moment::from_millis(1_000), calls: 0 };
         for agent in (0..agents).map(AgentId) {
             let queues = [world.board.own_queue(agent), GROUP];
-            world.board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
+            world
+                .board
+                .set_roster(ShardId(0), agent, &queues.map(Serve::from))
+                .expect("within the bounds");
             world.desks[0].clear_flag(world.now, agent, Flags::UNREACHABLE);
         }
         world
     }
 
-    fn call(&mut self, shard: u8) -> CallKey {
+    pub(super) fn call(&mut self, shard: u8) -> CallKey {
         self.calls += 1;
         CallKey::new(1, ShardId(shard), self.calls)
     }
 
     /// A call enters group 0 on a shard, a millisecond after the last one.
-    fn enter(&mut self, shard: u8) -> CallKey {
+    pub(super) fn enter(&mut self, shard: u8) -> CallKey {
         let call = self.call(shard);
         self.pass(Duration::from_millis(1));
         let entered =
-            self.desks[usize::from(shard)].enter(self.now, call, Duration::ZERO, &[GROUP]);
+            self.desks[usize::from(shard)].enter(self.now, call, Ask::default(), &[GROUP]);
         assert_eq!(entered, Ok(()));
         call
     }
 
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         self.now = self.now + span;
     }
 
     /// Every desk turns, twice, so that everything handed over is taken.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         for _ in 0..2 {
             self.desks.iter_mut().for_each(|desk| desk.turn(self.now));
         }
     }
 
-    fn poll(&mut self, shard: usize) -> Option<(CallKey, AgentId, Token)> {
+    pub(super) fn poll(&mut self, shard: usize) -> Option<(CallKey, AgentId, Token)> {
         self.desks[shard].poll().map(|a| (a.call, a.agent, a.token))
     }
 }
 
-const ANNA: AgentId = AgentId(0);
-const BORIS: AgentId = AgentId(1);
+pub(super) const ANNA: AgentId = AgentId(0);
+pub(super) const BORIS: AgentId = AgentId(1);
 
 #[test]
 fn a_caller_gets_an_idle_agent_at_once() {
@@ -126,7 +129,8 @@ fn callers_are_served_in_the_order_of_their_keys_over_all_shards() {
     let third = world.enter(0);
     let key_client = world.call(1);
     world.pass(Duration::from_millis(1));
-    let entered = world.desks[1].enter(world.now, key_client, SECOND, &[GROUP]);
+    let ask = Ask { credit: SECOND, ..Ask::default() };
+    let entered = world.desks[1].enter(world.now, key_client, ask, &[GROUP]);
     assert_eq!(entered, Ok(()));
     let mut served = Vec::new();
     let mut holder = (0, token);
@@ -149,7 +153,7 @@ fn a_later_caller_does_not_overtake_one_on_the_way_into_another_shards_line() {
     let later = world.enter(1);
     assert_eq!(world.poll(1), None, "Anna is handed to shard 0");
     let older = world.call(0);
-    assert_eq!(world.desks[0].enter(came, older, Duration::ZERO, &[GROUP]), Ok(()));
+    assert_eq!(world.desks[0].enter(came, older, Ask::default(), &[GROUP]), Ok(()));
     world.desks[0].arrived();
     world.turn();
     let (call, _, token) = world.poll(0).expect("Anna is in hand");
@@ -232,7 +236,7 @@ fn a_failed_offer_returns_the_caller_to_its_place_and_goes_to_others_first() {
     assert_eq!(world.poll(0), None);
     // Anna refuses.
     let until = world.now + SECOND * 10;
-    world.desks[0].give_back(world.now, first);
+    world.desks[0].give_back(world.now, first, token);
     world.desks[0].back_off(anna, until);
     assert!(world.desks[0].release(world.now, token, After::Free));
     assert_eq!(world.poll(0), None, "not offered to Anna again");
@@ -253,10 +257,10 @@ fn a_returned_caller_stands_in_the_queues_added_meanwhile() {
     let mut world = World::new(1, 1);
     let call = world.enter(0);
     let (_, _, token) = world.poll(0).expect("Anna is idle");
-    assert_eq!(world.desks[0].add(world.now, call, OTHER), Ok(()));
+    assert_eq!(world.desks[0].add(world.now, call, OTHER, Strategy::default()), Ok(()));
     assert_eq!(world.board.len(OTHER), 0, "not while it is offered");
     world.desks[0].remove(call, GROUP);
-    world.desks[0].give_back(world.now, call);
+    world.desks[0].give_back(world.now, call, token);
     assert_eq!((world.board.len(OTHER), world.board.len(GROUP)), (1, 0));
     world.desks[0].release(world.now, token, After::Free);
     assert_eq!(world.poll(0), None, "Anna does not serve that queue");
@@ -268,7 +272,7 @@ fn hanging_up_takes_the_caller_out_of_every_queue() {
     world.desks[0].set_flag(ANNA, Flags::PAUSED);
     let call = world.call(0);
     let queues = [GROUP, OTHER, world.board.own_queue(ANNA)];
-    assert_eq!(world.desks[0].enter(world.now, call, Duration::ZERO, &queues), Ok(()));
+    assert_eq!(world.desks[0].enter(world.now, call, Ask::default(), &queues), Ok(()));
     assert!(world.desks[0].withdraw(call));
     assert!(!world.desks[0].withdraw(call));
     assert!(queues.iter().all(|queue| world.board.is_empty(*queue)));
@@ -294,13 +298,13 @@ fn a_full_queue_takes_nobody_and_another_queue_may() {
         world.enter(shard);
     }
     let call = world.call(0);
-    let refused = world.desks[0].enter(world.now, call, Duration::ZERO, &[GROUP]);
+    let refused = world.desks[0].enter(world.now, call, Ask::default(), &[GROUP]);
     assert_eq!(refused, Err(QueueFull { queue: GROUP }));
     assert!(!world.desks[0].withdraw(call), "it stands nowhere");
-    let entered = world.desks[0].enter(world.now, call, Duration::ZERO, &[GROUP, OTHER]);
+    let entered = world.desks[0].enter(world.now, call, Ask::default(), &[GROUP, OTHER]);
     assert_eq!(entered, Ok(()));
     assert_eq!((world.board.len(GROUP), world.board.len(OTHER)), (4, 1));
-    let nowhere = world.desks[0].add(world.now, call, QueueId(999));
+    let nowhere = world.desks[0].add(world.now, call, QueueId(999), Strategy::default());
     assert_eq!(nowhere, Err(QueueFull { queue: QueueId(999) }));
 }
 
@@ -314,7 +318,7 @@ fn a_pause_during_an_offer_holds_when_the_offer_ends() {
     assert!(!world.desks[0].set_flag(ANNA, Flags::PAUSED), "already");
     assert_eq!(world.board.presence_epoch(), epoch + 1);
     assert_eq!(world.board.presence(ANNA).state, AgentState::Offered);
-    world.desks[0].give_back(world.now, call);
+    world.desks[0].give_back(world.now, call, token);
     assert!(world.desks[0].release(world.now, token, After::Free));
     assert_eq!(world.poll(0), None);
     assert!(world.desks[0].gone(GROUP));
@@ -371,8 +375,8 @@ fn other_calls_keep_an_agent_busy_until_the_last_on_any_shard_is_over() {
 fn a_moved_agent_serves_the_new_queue_at_once_and_the_old_one_no_more() {
     let mut world = World::new(2, 1);
     let call = world.call(1);
-    assert_eq!(world.desks[1].enter(world.now, call, Duration::ZERO, &[OTHER]), Ok(()));
-    world.board.set_roster(ShardId(0), ANNA, &[OTHER]).expect("within the bounds");
+    assert_eq!(world.desks[1].enter(world.now, call, Ask::default(), &[OTHER]), Ok(()));
+    world.board.set_roster(ShardId(0), ANNA, &[OTHER.into()]).expect("within the bounds");
     world.turn();
     let (_, _, token) = world.poll(1).expect("Anna serves it now");
     world.enter(1);
@@ -508,9 +512,14 @@ fn strangers_ids_change_nothing() {
     world.desks[0].vacate(nobody);
     assert!(world.board.presence(nobody).is_gone());
     let call = world.call(0);
-    world.desks[0].give_back(world.now, call);
+    let token = Token { agent: nobody, word: super::word::Word::free(Flags::NONE) };
+    world.desks[0].give_back(world.now, call, token);
+    assert_eq!(world.desks[0].answered(token), None);
+    world.board.set_counts(nobody, Counts::default());
+    assert!(!world.board.open_help(ShardId(0), QueueId(999)));
+    assert!(!world.board.close_help(QueueId(999)));
     world.desks[0].remove(call, GROUP);
-    assert_eq!(world.desks[0].add(world.now, call, GROUP), Ok(()));
+    assert_eq!(world.desks[0].add(world.now, call, GROUP, Strategy::default()), Ok(()));
     assert!(world.desks[0].is_empty());
 }
 

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use super::conformity::{
     CREDIT_MAX_US, CREDIT_US, FLAGS, GROUPS, LEN_MAX, NoWake, Op, PEOPLE, key, op,
 };
+use super::strategy::Strategy;
 use super::*;
 use crate::domain::{AgentId, Moment, QueueId, ShardId};
 
@@ -53,7 +54,7 @@ impl Driver {
             (0..shards).map(|s| Desk::new(board.clone(), ShardId(s as u8))).collect();
         let now = Moment::from_millis(10);
         for agent in (0..PEOPLE).map(AgentId) {
-            let queues = [board.own_queue(agent), QueueId(agent.0 % GROUPS)];
+            let queues = [board.own_queue(agent), QueueId(agent.0 % GROUPS)].map(Serve::from);
             board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
             desks[0].clear_flag(now, agent, Flags::UNREACHABLE);
         }
@@ -76,7 +77,10 @@ impl Driver {
             Op::Add { call, queue } => {
                 let (Some(call), queue) = (self.call(call), queue_of(queue)) else { return };
                 let desk = self.calls[&call].desk;
-                if self.desks[desk].add(self.now, key(call, desk), queue).is_ok() {
+                if self.desks[desk]
+                    .add(self.now, key(call, desk), queue, Strategy::default())
+                    .is_ok()
+                {
                     self.calls.get_mut(&call).expect("listed").queues.insert(queue.0);
                 }
             }
@@ -121,8 +125,8 @@ impl Driver {
         let credit = if credit { CREDIT_US } else { 0 };
         let call = self.next_call;
         self.next_call += 1;
-        let span = Duration::from_micros(credit);
-        if self.desks[desk].enter(self.now, key(call, desk), span, &asked).is_ok() {
+        let ask = Ask { credit: Duration::from_micros(credit), ..Ask::default() };
+        if self.desks[desk].enter(self.now, key(call, desk), ask, &asked).is_ok() {
             let key = (stamp + CREDIT_MAX_US - credit, desk);
             self.calls.insert(call, Caller { desk, key, queues: with_room, waits: true });
         }
@@ -157,7 +161,7 @@ impl Driver {
                 if let Some(caller) = self.calls.get_mut(&call) {
                     caller.waits = true;
                 }
-                self.desks[desk].give_back(now, key(call, desk));
+                self.desks[desk].give_back(now, key(call, desk), token);
                 // The call may be bound again already, to somebody else: look before the next step.
                 self.check_assignments();
                 let until = now + Duration::from_millis(u64::from(back_off_ms));
@@ -224,7 +228,7 @@ impl Driver {
                 let (desk, agent) = place(desk, agent);
                 let own = (queues & 0x80 != 0).then(|| self.board.own_queue(agent));
                 let groups = (0..GROUPS).filter(|group| queues >> group & 1 == 1).map(QueueId);
-                let queues: Vec<QueueId> = own.into_iter().chain(groups).collect();
+                let queues: Vec<Serve> = own.into_iter().chain(groups).map(Serve::from).collect();
                 let owner = ShardId(desk as u8);
                 self.board.set_roster(owner, agent, &queues).expect("within the bounds");
             }

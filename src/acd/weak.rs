@@ -23,6 +23,10 @@ pub(super) enum Part {
     ArrivalPlaces,
     /// Looking who is on the way into a line before looking at the lines.
     ArrivingFirst,
+    /// The fence between opening a queue for helpers and looking at them.
+    HelpFence,
+    /// Taking the helpers when a queue opens for them.
+    HelpLook,
     /// Pulling an agent out of a pending placement when its queues change.
     RosterTake,
 }

@@ -263,6 +263,11 @@ impl Token {
     pub fn agent(self) -> AgentId {
         self.agent
     }
+
+    /// The agent had answered.
+    pub(super) fn is_talking(self) -> bool {
+        self.word.state() == AgentState::Talking
+    }
 }
 
 impl fmt::Debug for Token {

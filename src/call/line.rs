@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::acd::Assignment;
+use crate::acd::{Ask, Assignment};
 use crate::domain::CallKey;
 use crate::policy::Step;
 
@@ -102,7 +102,8 @@ impl Calls {
         for queue in &step.queues {
             let known = call.line.queues.iter().any(|(q, _)| q == queue);
             let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
-            if known || env.desk.enter(call.arrived, call.key, credit, &[*queue]).is_ok() {
+            let ask = Ask { credit, ..Ask::default() };
+            if known || env.desk.enter(call.arrived, call.key, ask, &[*queue]).is_ok() {
                 call.line.queues.push((*queue, index));
                 stands = true;
             }

@@ -253,7 +253,9 @@ impl Calls {
                 self.direct_failed(env, call, result, best, status);
             }
             Kind::Distributed { .. } => {
-                env.desk.give_back(env.now, call.key);
+                if let Some(token) = offer.seat.and_then(|seat| seat.token) {
+                    env.desk.give_back(env.now, call.key, token);
+                }
                 self.mark_agent(env, call, &offer, result);
                 self.keep_offer(env, offer);
                 self.recheck(env, call);

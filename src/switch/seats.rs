@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Mail, Output, Switch, What, home_of};
-use crate::acd::Flags;
+use crate::acd::{Flags, Serve};
 use crate::call::{AgentChange, AgentNote, StarCode};
 use crate::domain::{AgentId, Directory, LockAfter, Moment, Person, PersonId, ShardId, WallOffset};
 
@@ -98,10 +98,10 @@ impl Switch {
         for index in 0..board.limits().agents {
             let agent = AgentId(index);
             let wanted = match directory.person(agent) {
-                Some(_) => directory.queues_of(agent),
+                Some(_) => directory.queues_of(agent).into_iter().map(Serve::from).collect(),
                 None => Vec::new(),
             };
-            if wanted != board.queues_of(agent)
+            if wanted != board.serves_of(agent)
                 && let Err(error) = board.set_roster(self.core.shard, agent, &wanted)
             {
                 tracing::error!(%error, "an agent's queues stay as they were");

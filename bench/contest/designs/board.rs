@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use telefonist::acd::{After, Assignment, Board, BoardLimits, Desk, Flags, Token, Wake};
+use telefonist::acd::{
+    After, Ask, Assignment, Board, BoardLimits, Desk, Flags, Serve, Token, Wake,
+};
 use telefonist::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
 use super::{Bound, Design, Queue, Thread, World};
@@ -48,7 +50,8 @@ impl Design for Ours {
         for agent in 0..world.agents {
             let id = AgentId(agent as u16);
             let group = (agent < world.grouped).then_some(GROUP);
-            let queues: Vec<QueueId> = [board.own_queue(id)].into_iter().chain(group).collect();
+            let queues = [board.own_queue(id)].into_iter().chain(group).map(Serve::from);
+            let queues: Vec<Serve> = queues.collect();
             board.set_roster(ShardId(0), id, &queues).expect("within the bounds");
             halves[0].desk.clear_flag(Moment::ZERO, id, Flags::UNREACHABLE);
         }
@@ -82,7 +85,7 @@ impl Thread for Half {
 
     fn enter(&mut self, call: u32, queue: Queue) {
         let (now, key, queue) = (self.now(), self.key(call), self.queue(queue));
-        self.desk.enter(now, key, Duration::ZERO, &[queue]).expect("room without end");
+        self.desk.enter(now, key, Ask::default(), &[queue]).expect("room without end");
     }
 
     fn hang_up(&mut self, call: u32, _: Queue) -> bool {

@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Calendar, Credentials, DepartmentId, PersonId, QueueId, Role};
 
+mod orders;
 mod record;
+mod rights;
 
+pub use orders::{GroupName, ORDERS_MAX, Order, Orders, Standing};
 pub use record::DirectoryRecord;
 
 /// A person of the company.
@@ -101,6 +104,15 @@ pub struct Group {
     pub queue: QueueId,
     /// Its people, ordered by agent.
     pub members: Vec<AgentId>,
+    /// Which supervisor closed its queue (clause B8).
+    pub closed_by: Option<PersonId>,
+}
+
+impl Group {
+    /// As people write it.
+    pub fn name(&self) -> GroupName {
+        GroupName { role: self.role.clone(), department: self.department.clone() }
+    }
 }
 
 impl fmt::Display for Group {
@@ -155,16 +167,28 @@ pub struct Directory {
     departments: BTreeMap<DepartmentId, Department>,
     absences: BTreeMap<PersonId, Vec<Absence>>,
     calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
+    orders: Orders,
     groups_max: u16,
     hash: Arc<str>,
 }
 
 impl Directory {
-    /// The next snapshot. `previous` lends its places. Errors: a line for each bound that is passed
-    /// or name that is held twice; nothing is half taken over.
+    /// The next snapshot. `previous` lends its places, and what was ordered stands. Errors: a line for
+    /// each bound that is passed or name that is held twice; nothing is half taken over.
     pub fn build(
         previous: Option<&Directory>,
         rows: DirectoryRows,
+        limits: DirectoryLimits,
+    ) -> Result<Directory, Vec<String>> {
+        let orders = previous.map(|p| p.orders.clone()).unwrap_or_default();
+        Self::build_with(previous, rows, orders, limits)
+    }
+
+    /// The same under these orders of supervisors (clause B8).
+    pub fn build_with(
+        previous: Option<&Directory>,
+        rows: DirectoryRows,
+        orders: Orders,
         limits: DirectoryLimits,
     ) -> Result<Directory, Vec<String>> {
         let mut problems = check_limits(previous, limits);
@@ -174,6 +198,7 @@ impl Directory {
             group_queues: previous.map_or_else(BTreeMap::new, |p| p.group_queues.clone()),
             groups_max: limits.groups_max,
             calendars: rows.calendars,
+            orders,
             ..Directory::default()
         };
         for person in rows.people {
@@ -226,7 +251,7 @@ impl Directory {
     fn build_groups(&mut self, limits: DirectoryLimits, problems: &mut Vec<String>) {
         let mut members: BTreeMap<GroupKey, Vec<AgentId>> = BTreeMap::new();
         for (agent, person) in self.agents() {
-            let keys = keys_of(person);
+            let keys = self.orders.groups(&person.id, keys_of(person));
             if keys.len() > GROUPS_PER_PERSON_MAX {
                 let (id, max) = (&person.id, GROUPS_PER_PERSON_MAX);
                 problems.push(format!("person {id}: {} groups, {max} are possible", keys.len()));
@@ -245,7 +270,9 @@ impl Directory {
             }
             let queue = *self.group_queues.entry(key.clone()).or_insert(QueueId(fresh as u16));
             self.by_queue.insert(queue, key.clone());
-            self.groups.insert(key, Group { role, department, queue, members });
+            let name = GroupName { role: role.clone(), department: department.clone() };
+            let closed_by = self.orders.closed(&name).cloned();
+            self.groups.insert(key, Group { role, department, queue, members, closed_by });
         }
     }
 
@@ -312,7 +339,8 @@ impl Directory {
 
     /// All queues a person serves: the own one first, then the groups by role.
     pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
-        let keys = self.person(agent).map(|p| keys_of(p)).unwrap_or_default();
+        let keys = self.person(agent).map(|p| self.orders.groups(&p.id, keys_of(p)));
+        let keys = keys.unwrap_or_default();
         let groups = keys.iter().filter_map(|key| self.groups.get(key)).map(|g| g.queue);
         std::iter::once(self.own_queue(agent)).chain(groups).collect()
     }

@@ -15,7 +15,8 @@ use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
 use crate::domain::{
-    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Person, PersonId, QueueId,
+    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, Person, PersonId,
+    QueueId,
 };
 
 /// Answers what a call's targets mean, for one decision.
@@ -178,9 +179,13 @@ impl<'a> Resolver<'a> {
                     None => self.directory.group(role),
                 };
                 match (group, department) {
+                    (Some(Group { closed_by: Some(by), .. }), _) => {
+                        Meant::nobody(format!("the queue is closed by {by} (B8)"))
+                    }
                     (Some(group), _) => Meant {
                         agents: group.members.clone(),
                         group: Some(group.queue),
+                        notes: self.moved_here(group),
                         ..Meant::default()
                     },
                     (None, Some(place)) => Meant::nobody(format!("nobody is {role} in {place}")),
@@ -188,6 +193,15 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
+    }
+
+    /// Clause B8: who serves a group by a supervisor's order.
+    fn moved_here(&self, group: &Group) -> Vec<String> {
+        let people = group.members.iter().filter_map(|agent| self.directory.person(*agent));
+        let moved = people.filter(|person| !person.roles.contains(&group.role));
+        let orders = self.directory.orders();
+        let by = moved.filter_map(|person| Some((&person.id, orders.moved(&person.id)?)));
+        by.map(|(person, by)| format!("{person} was moved here by {by} (B8)")).collect()
     }
 
     /// Clause C1: only those named for the absence.

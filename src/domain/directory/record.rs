@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Absence, Department, Directory, DirectoryLimits, Person};
+use super::{Absence, Department, Directory, DirectoryLimits, Orders, Person};
 use crate::domain::{AgentId, Calendar, DepartmentId, QueueId, Role};
 
 /// People with their places, groups with their queues, departments, absences.
@@ -23,6 +23,9 @@ pub struct DirectoryRecord {
     pub absences: Vec<Absence>,
     /// Where people's own queues begin.
     pub groups_max: u16,
+    /// What supervisors have ordered. Left out of JSON if nothing.
+    #[serde(default, skip_serializing_if = "Orders::is_empty")]
+    pub orders: Orders,
 }
 
 impl Directory {
@@ -41,6 +44,7 @@ impl Directory {
             departments: self.departments.values().cloned().collect(),
             absences: self.absences.values().flatten().cloned().collect(),
             groups_max: self.groups_max,
+            orders: self.orders.clone(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Directory {
             group_queues: queues.map(|(r, d, queue)| ((r.clone(), d.clone()), *queue)).collect(),
             departments: departments.collect(),
             groups_max: record.groups_max,
+            orders: record.orders.clone(),
             calendars,
             ..Directory::default()
         };

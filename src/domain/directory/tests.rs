@@ -266,3 +266,149 @@ fn a_colleague_is_addressed_by_extension_or_by_name_but_not_without_a_phone() {
     assert_eq!(whom("dan").as_deref(), Some("clara"));
     assert_eq!((whom("boris"), whom("113"), whom("")), (None, None, None));
 }
+
+fn group(name: &str) -> GroupName {
+    GroupName::parse(name).expect("a group's name")
+}
+
+fn moved(person: &str, to: &str, from: Option<&str>) -> Order {
+    Order::Move { person: PersonId::new(person), to: group(to), from: from.map(group) }
+}
+
+/// Operators ole and ida of support, led by hans; kai is finance's only one, led by greta; sue leads
+/// shifts.
+fn office(orders: &Orders, absences: Vec<Absence>) -> Directory {
+    let mut departments = vec![department("support", ""), department("money", "")];
+    departments[0].head = Some(PersonId::new("hans"));
+    departments[0].deputy_head = Some(PersonId::new("dora"));
+    departments[1].head = Some(PersonId::new("greta"));
+    let people = vec![
+        person("ole", "support", &["operator"]),
+        person("ida", "support", &["operator", "helper"]),
+        person("hans", "support", &["head"]),
+        person("dora", "support", &["manager"]),
+        person("sue", "support", &["shift_leader"]),
+        person("kai", "money", &["finance"]),
+        person("greta", "money", &["head"]),
+    ];
+    let rows = DirectoryRows { departments, absences, ..rows(people) };
+    let limits = DirectoryLimits { agents_max: 16, groups_max: 32 };
+    Directory::build_with(None, rows, orders.clone(), limits).expect("a good directory")
+}
+
+fn serving(directory: &Directory, role: &str) -> Vec<String> {
+    let group = directory.group(&Role::new(role));
+    group.map_or_else(Vec::new, |group| names(directory, &group.members))
+}
+
+#[test]
+fn b8_an_order_moves_a_person_between_groups_until_it_is_taken_back() {
+    let (none, sue) = (Orders::default(), PersonId::new("sue"));
+    let orders = none.with(moved("ole", "finance", None), &sue).expect("taken");
+    let directory = office(&orders, vec![]);
+    assert_eq!(serving(&directory, "operator"), ["ida"]);
+    assert_eq!(serving(&directory, "finance"), ["ole", "kai"]);
+    let ole = directory.agent(&PersonId::new("ole")).expect("there");
+    let finance = directory.group(&Role::new("finance")).expect("a group").queue;
+    assert_eq!(directory.queues_of(ole), [directory.own_queue(ole), finance]);
+    assert_eq!(orders.moved(&PersonId::new("ole")), Some(&sue));
+    let back = Order::Back { person: PersonId::new("ole") };
+    let orders = orders.with(back.clone(), &sue).expect("taken");
+    assert_eq!(orders, none);
+    assert_eq!(serving(&office(&orders, vec![]), "operator"), ["ole", "ida"]);
+    assert!(orders.with(back, &sue).is_err(), "there is nothing to take back");
+}
+
+#[test]
+fn b8_with_from_only_that_group_is_left_in_every_department() {
+    let sue = PersonId::new("sue");
+    let from = moved("ida", "finance of money", Some("operator"));
+    let orders = Orders::default().with(from, &sue).expect("taken");
+    let directory = office(&orders, vec![]);
+    assert_eq!(serving(&directory, "operator"), ["ole"]);
+    assert_eq!(serving(&directory, "helper"), ["ida"]);
+    assert_eq!(
+        serving(&directory, "finance"),
+        ["ida", "kai"],
+        "one of a department's is one of all"
+    );
+    let money = directory.group_in(&Role::new("finance"), &DepartmentId::new("money"));
+    assert_eq!(names(&directory, &money.expect("a group").members), ["ida", "kai"]);
+    let support = DepartmentId::new("support");
+    let there = directory.group_in(&Role::new("operator"), &support).expect("a group");
+    assert_eq!(names(&directory, &there.members), ["ole"]);
+}
+
+#[test]
+fn b8_a_plan_goes_as_a_whole_and_leaves_what_was_ordered_by_hand() {
+    let (sue, plan): (PersonId, Arc<str>) = (PersonId::new("sue"), "fire".into());
+    let close = |name: &str| Order::Close { group: group(name) };
+    let by_hand = Orders::default().with(close("helper"), &sue).expect("taken");
+    let set =
+        [moved("ole", "finance", None), close("operator"), Order::Open { group: group("helper") }];
+    let orders = by_hand.with_plan(&plan, &set, &sue).expect("taken");
+    assert_eq!(orders.plan(), Some((&plan, &sue)));
+    assert_eq!(orders.closed(&group("helper")), None);
+    assert_eq!(orders.closed(&group("operator")), Some(&sue));
+    assert!(orders.with_plan(&"flood".into(), &set, &sue).is_err(), "one at a time");
+    let opened = orders.with(Order::Open { group: group("operator") }, &sue).expect("taken");
+    assert_eq!(opened.closed(&group("operator")), None, "the newest order counts");
+    assert_eq!(orders.without_plan().as_ref(), Ok(&by_hand));
+    assert!(by_hand.without_plan().is_err());
+}
+
+#[test]
+fn b8_orders_are_bounded_and_survive_their_text() {
+    let sue = PersonId::new("sue");
+    let mut orders = Orders::default();
+    for n in 0..ORDERS_MAX {
+        orders = orders.with(Order::Close { group: group(&format!("g{n}")) }, &sue).expect("taken");
+    }
+    assert!(orders.with(moved("ole", "finance", None), &sue).is_err());
+    let small = Orders::default().with(moved("ole", "finance of money", Some("operator")), &sue);
+    let small = small.expect("taken");
+    let json = serde_json::to_string(&small).expect("plain data");
+    let text =
+        r#"[{"order":"move","person":"ole","to":"finance of money","from":"operator","by":"sue"}]"#;
+    assert_eq!(json, text);
+    assert_eq!(serde_json::from_str::<Orders>(&json).ok(), Some(small));
+    assert!(GroupName::parse("operator of").is_none() && GroupName::parse("").is_none());
+}
+
+#[test]
+fn b8_who_leads_stands_in_or_leads_the_shift_may_order_and_nobody_else() {
+    let day = noon("2026-03-02");
+    let away = |deputy| absence(1, "hans", "2026-03-02..2026-03-03", deputy);
+    let orders = Orders::default();
+    let order = moved("ole", "finance", None);
+    let may = |directory: &Directory, by: &str, order: &Order| {
+        directory.may_order(&PersonId::new(by), order, day)
+    };
+    let here = office(&orders, vec![]);
+    assert_eq!(may(&here, "hans", &order), Ok(()));
+    assert_eq!(may(&here, "sue", &order), Ok(()));
+    for other in ["greta", "ole", "dora"] {
+        let why = may(&here, other, &order).expect_err("refused");
+        assert!(why.starts_with(&format!("{other} does not lead support")), "{why}");
+    }
+    assert!(may(&here, "nobody", &order).is_err());
+    let gone = office(&orders, vec![away("kai")]);
+    assert_eq!(may(&gone, "kai", &order), Ok(()), "C1: the deputy has the rights");
+    assert_eq!(may(&gone, "dora", &order), Ok(()), "the deputy head, the head being away");
+    assert_eq!(may(&gone, "hans", &order), Err("hans is absent to 2026-03-03".to_owned()));
+    let close = Order::Close { group: group("finance") };
+    assert_eq!(may(&here, "greta", &close), Ok(()));
+    assert!(may(&here, "hans", &close).is_err());
+    assert_eq!(here.may_move_call(&PersonId::new("greta"), day), Ok(()));
+    assert!(here.may_move_call(&PersonId::new("ole"), day).is_err());
+}
+
+#[test]
+fn b8_a_replayed_directory_has_its_orders() {
+    let sue = PersonId::new("sue");
+    let orders = Orders::default().with(moved("ole", "finance", None), &sue).expect("taken");
+    let directory = office(&orders, vec![]);
+    let again = Directory::replay(&directory.record(), BTreeMap::new()).expect("the same");
+    assert_eq!(again.hash(), directory.hash());
+    assert_eq!(serving(&again, "finance"), ["ole", "kai"]);
+}

@@ -1,0 +1,308 @@
+//! A supervisor's hand (clause B8): who serves other groups than their roles give, and which queues are
+//! closed. An order lies on top of what the database says, and stands until a supervisor takes it back.
+//!
+//! ```text
+//!   roles of the person ─► orders in their order, the newest wins ─► groups served, queues closed
+//!                               │
+//!                     those of an emergency plan go with the plan
+//! ```
+//! Part of the directory's snapshot, so that decisions, explanations and replays see what callers see.
+//! Who may give an order is asked in `rights`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{DepartmentId, Directory, PersonId, Role};
+
+/// Orders that stand at once; of more the oldest must be taken back first.
+pub const ORDERS_MAX: usize = 256;
+
+/// A group as people write it: `operator`, `vip_manager of client_service`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupName {
+    /// The role.
+    pub role: Role,
+    /// Only the holders in this department.
+    pub department: Option<DepartmentId>,
+}
+
+impl GroupName {
+    /// From its text; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let role = Role::new(words.next()?);
+        let department = match (words.next(), words.next(), words.next()) {
+            (None, ..) => None,
+            (Some("of"), Some(department), None) => Some(DepartmentId::new(department)),
+            _ => return None,
+        };
+        Some(Self { role, department })
+    }
+
+    fn key(&self) -> super::GroupKey {
+        (self.role.clone(), self.department.clone())
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.department {
+            Some(department) => write!(f, "{} of {department}", self.role),
+            None => self.role.fmt(f),
+        }
+    }
+}
+
+impl Serialize for GroupName {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a group's name"))
+    }
+}
+
+/// One thing that a supervisor may order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// The person serves `to`, and no longer `from`; without it, none of the groups served before.
+    Move {
+        /// Who.
+        person: PersonId,
+        /// The new group.
+        to: GroupName,
+        /// The one that is left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<GroupName>,
+    },
+    /// The person serves what their roles say again.
+    Back {
+        /// Who.
+        person: PersonId,
+    },
+    /// The group's queue takes nobody; who waits there goes on.
+    Close {
+        /// Which.
+        group: GroupName,
+    },
+    /// It takes callers again.
+    Open {
+        /// Which.
+        group: GroupName,
+    },
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Order::Move { person, to, from: Some(from) } => {
+                write!(f, "{person} moved from {from} to {to}")
+            }
+            Order::Move { person, to, from: None } => write!(f, "{person} moved to {to}"),
+            Order::Back { person } => write!(f, "{person} moved back"),
+            Order::Close { group } => write!(f, "queue {group} closed"),
+            Order::Open { group } => write!(f, "queue {group} opened"),
+        }
+    }
+}
+
+/// An order in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What was ordered.
+    #[serde(flatten)]
+    pub order: Order,
+    /// Which supervisor did.
+    pub by: PersonId,
+    /// The emergency plan that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Arc<str>>,
+}
+
+/// All orders in force, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Orders(Vec<Standing>);
+
+impl Orders {
+    /// Nobody ordered anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Standing> {
+        self.0.iter()
+    }
+
+    /// The emergency plan in force, and who switched it.
+    pub fn plan(&self) -> Option<(&Arc<str>, &PersonId)> {
+        self.0.iter().find_map(|s| s.plan.as_ref().map(|plan| (plan, &s.by)))
+    }
+
+    /// These with one more by `by`; what it takes the place of is gone. Errors: in words, for whoever
+    /// ordered it.
+    pub fn with(&self, order: Order, by: &PersonId) -> Result<Orders, String> {
+        let mut next = self.clone();
+        match &order {
+            Order::Back { person } => {
+                next.0.retain(|s| !moves(&s.order, person));
+                if next == *self {
+                    return Err(format!("{person} was not moved: see `telefonist agents`"));
+                }
+                return Ok(next);
+            }
+            Order::Open { group } => {
+                if self.closed(group).is_none() {
+                    return Err(format!("queue {group} is open: see `telefonist queues`"));
+                }
+                next.0.retain(|s| !doors(&s.order, group));
+                return Ok(next);
+            }
+            Order::Close { group } => {
+                if let Some(other) = self.closed(group) {
+                    return Err(format!("queue {group} is closed already, by {other}"));
+                }
+                next.0.retain(|s| s.plan.is_some() || !doors(&s.order, group));
+            }
+            Order::Move { person, from: None, .. } => {
+                next.0.retain(|s| s.plan.is_some() || !moves(&s.order, person));
+            }
+            Order::Move { .. } => {}
+        }
+        next.push(Standing { order, by: by.clone(), plan: None })?;
+        Ok(next)
+    }
+
+    /// These with the orders of an emergency plan, all of them or none. Errors: a plan is in force.
+    pub fn with_plan(
+        &self,
+        name: &Arc<str>,
+        orders: &[Order],
+        by: &PersonId,
+    ) -> Result<Orders, String> {
+        if let Some((plan, other)) = self.plan() {
+            let hint = "`telefonist plan revert` first";
+            return Err(format!("the plan {plan} is in force, by {other}: {hint}"));
+        }
+        let mut next = self.clone();
+        for order in orders {
+            let (order, plan) = (order.clone(), Some(name.clone()));
+            next.push(Standing { order, by: by.clone(), plan })?;
+        }
+        Ok(next)
+    }
+
+    /// These without the emergency plan. Errors: none is in force.
+    pub fn without_plan(&self) -> Result<Orders, String> {
+        let next = Orders(self.0.iter().filter(|s| s.plan.is_none()).cloned().collect());
+        match next == *self {
+            true => Err("no plan is in force: see `telefonist plan list`".to_owned()),
+            false => Ok(next),
+        }
+    }
+
+    /// Who closed the queue of `group`; `None` if it is open.
+    pub fn closed(&self, group: &GroupName) -> Option<&PersonId> {
+        match self.0.iter().rev().find(|s| doors(&s.order, group)) {
+            Some(Standing { order: Order::Close { .. }, by, .. }) => Some(by),
+            _ => None,
+        }
+    }
+
+    /// Who moved `person` last; `None` if their roles count.
+    pub fn moved(&self, person: &PersonId) -> Option<&PersonId> {
+        let last = self.0.iter().rev().find(|s| moves(&s.order, person))?;
+        (!matches!(last.order, Order::Back { .. })).then_some(&last.by)
+    }
+
+    /// The groups that `person`, whose roles give `own`, serves.
+    pub(super) fn groups(
+        &self,
+        person: &PersonId,
+        own: BTreeSet<super::GroupKey>,
+    ) -> BTreeSet<super::GroupKey> {
+        let mut groups = own.clone();
+        for standing in &self.0 {
+            match &standing.order {
+                Order::Back { person: who } if who == person => groups.clone_from(&own),
+                Order::Move { person: who, to, from } if who == person => {
+                    match from {
+                        Some(from) => groups.retain(|(role, department)| {
+                            *role != from.role
+                                || (from.department.is_some() && *department != from.department)
+                        }),
+                        None => groups.clear(),
+                    }
+                    // Who is one of a department is one of the company.
+                    groups.insert((to.role.clone(), None));
+                    groups.insert(to.key());
+                }
+                _ => {}
+            }
+        }
+        groups
+    }
+
+    fn push(&mut self, standing: Standing) -> Result<(), String> {
+        if self.0.len() >= ORDERS_MAX {
+            return Err(format!("{ORDERS_MAX} orders stand already: take some back first"));
+        }
+        self.0.push(standing);
+        Ok(())
+    }
+}
+
+fn moves(order: &Order, person: &PersonId) -> bool {
+    matches!(order, Order::Move { person: who, .. } | Order::Back { person: who } if who == person)
+}
+
+fn doors(order: &Order, group: &GroupName) -> bool {
+    matches!(order, Order::Close { group: which } | Order::Open { group: which } if which == group)
+}
+
+impl Directory {
+    /// What supervisors have ordered.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Somebody holds, or held, this role there: it has a queue.
+    pub fn has_group(&self, group: &GroupName) -> bool {
+        self.group_queues.contains_key(&group.key())
+    }
+
+    /// The queue of a group that somebody serves or served.
+    pub fn group_queue(&self, group: &GroupName) -> Option<super::QueueId> {
+        self.group_queues.get(&group.key()).copied()
+    }
+
+    /// What `order` names and this directory does not have; in words, for whoever ordered it.
+    pub fn knows(&self, order: &Order) -> Result<(), String> {
+        let person = |who: &PersonId| match self.agent(who) {
+            Some(_) => Ok(()),
+            None => Err(format!("nobody is called {who}: see `telefonist agents`")),
+        };
+        let group = |group: &GroupName| match self.has_group(group) {
+            true => Ok(()),
+            false => Err(format!("no group is called {group}: see `telefonist queues`")),
+        };
+        match order {
+            Order::Move { person: who, to, from } => {
+                person(who)?;
+                group(to)?;
+                from.as_ref().map_or(Ok(()), group)
+            }
+            Order::Back { person: who } => person(who),
+            Order::Close { group: which } | Order::Open { group: which } => group(which),
+        }
+    }
+}

@@ -217,6 +217,7 @@ impl Calls {
         let words = Words::default();
         let now = |agent| words.presence(&board.presence(agent));
         let (decision, grounds) = Grounds::decide(&call.policy, env.directory, facts, &now);
+        let facts = grounds.facts.clone();
         env.event(What::Routed {
             call: call.key,
             client: call.client_ref(),
@@ -228,7 +229,7 @@ impl Calls {
         });
         tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
         let Decision { rule, clause, plan, .. } = decision;
-        call.decision = Some(Box::new(Decided { rule, clause, plan }));
+        call.decision = Some(Box::new(Decided { rule, clause, plan, facts }));
     }
 
     /// What a waiting caller hears, at once and again before a minute is over (§13.3.1.1).

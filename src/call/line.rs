@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::acd::{Ask, Assignment};
-use crate::domain::CallKey;
+use crate::domain::{CallKey, QueueId};
 use crate::policy::Step;
 
+use super::afresh::read_again;
 use super::presence::gone;
 use super::state::{Call, Phase};
 use super::{Calls, Env, What};
@@ -54,7 +55,10 @@ impl Calls {
             return;
         }
         let step = call.line.step.and_then(|s| call.plan_step(s));
-        if let Some(why) = step.and_then(|s| nobody_left(env, call, s)) {
+        // A queue that was closed may have been full elsewhere.
+        let out = call.line.ends.is_some() && call.line.queues.is_empty();
+        let out = out.then(|| "it stands in no queue any more".into());
+        if let Some(why) = step.and_then(|s| nobody_left(env, call, s)).or(out) {
             self.next_step(env, call, &why);
         }
     }
@@ -66,6 +70,10 @@ impl Calls {
             let next = call.line.step.map_or(0, |s| s + 1);
             call.line.step = Some(next);
             call.line.ends = None;
+            if next > 0 {
+                // Who is absent now may not have been when the call came, and has a deputy (C1).
+                read_again(env, call, |_, step| step == next);
+            }
             let Some(step) = call.plan_step(next).cloned() else {
                 return self.plan_over(env, call, &why);
             };
@@ -101,9 +109,7 @@ impl Calls {
         let mut stands = false;
         for queue in &step.queues {
             let known = call.line.queues.iter().any(|(q, _)| q == queue);
-            let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
-            let ask = Ask { credit, ..Ask::default() };
-            if known || env.desk.enter(call.arrived, call.key, ask, &[*queue]).is_ok() {
+            if known || self.join(env, call, *queue) {
                 call.line.queues.push((*queue, index));
                 stands = true;
             }
@@ -115,6 +121,13 @@ impl Calls {
         call.line.overflowed = false;
         call.line.ends = Some(env.now + step.wait);
         Ok(())
+    }
+
+    /// The call stands in `queue` too, at its own place. `false`: the queue is full.
+    pub(super) fn join(&self, env: &mut Env<'_>, call: &Call, queue: QueueId) -> bool {
+        let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
+        let ask = Ask { credit, ..Ask::default() };
+        env.desk.enter(call.arrived, call.key, ask, &[queue]).is_ok()
     }
 
     /// Nobody answered: the ending, unless a phone still rings (its ring is never cut).

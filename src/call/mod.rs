@@ -9,6 +9,7 @@
 //! | `state` | one call |
 //! | `arrive`, `caller` | an INVITE becomes a call: limits, identification, decision |
 //! | `line` | steps of the plan (clause C7) |
+//! | `afresh` | people change while somebody waits |
 //! | `offer`, `fork` | phones of one person ring; what their answers mean |
 //! | `answer` | 2xx on both sides, late offers, ACKs |
 //! | `relay` | requests within the dialogs: hold, re-INVITE, UPDATE, INFO, BYE |
@@ -16,6 +17,7 @@
 //! | `ending` | how a call ends, and what lingers after it |
 //! | `restore` | calls that survive a restart |
 
+mod afresh;
 mod answer;
 mod arrive;
 mod caller;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::acd::Token;
 use crate::domain::{AgentId, CallKey, Client, Flow, Moment, QueueId, Trunk};
-use crate::policy::{Plan, Policy, Step};
+use crate::policy::{Facts, Plan, Policy, Step};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
@@ -146,6 +146,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// A queue of this step holds the call.
+    pub fn holds(&self, step: usize) -> bool {
+        self.queues.iter().any(|(_, s)| *s == step)
+    }
+
     /// Which step's `ring` and stand-ins count for an assignment out of `queue`.
     pub fn step_of(&self, queue: QueueId) -> usize {
         let found = self.queues.iter().rev().find(|(q, _)| *q == queue);
@@ -162,6 +167,8 @@ pub struct Decided {
     pub clause: Arc<str>,
     /// What to do.
     pub plan: Plan,
+    /// What it was decided on.
+    pub facts: Facts,
 }
 
 /// A call.

@@ -58,6 +58,21 @@ pub fn decide(
     Decision { rule: name, clause, policy: policy.hash().clone(), plan, explanation }
 }
 
+/// What the steps of the rule called `rule` mean with the people and at the time given now: for a call
+/// that waits while people change. Empty if the policy has no such rule.
+pub fn steps_again(
+    policy: &Policy,
+    directory: &Directory,
+    facts: &Facts,
+    presence: &dyn Fn(AgentId) -> Presence,
+    rule: &str,
+) -> Vec<Step> {
+    let seen = Seen::new(policy, directory, facts);
+    let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
+    let rule = policy.rules.iter().find(|r| *r.name == *rule);
+    rule.map_or_else(Vec::new, |rule| resolver.steps(&rule.steps))
+}
+
 /// Rules in their order up to the first that holds.
 pub(super) fn first_match<'p>(
     policy: &'p Policy,

@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 
 pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
-pub use decide::decide;
+pub use decide::{decide, steps_again};
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
 pub use grounds::Grounds;
 pub use options::{DebtorFirst, PolicySettings, VipDebtor};

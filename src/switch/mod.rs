@@ -164,6 +164,7 @@ impl Switch {
             Input::Directory(directory) => {
                 self.core.directory = directory;
                 self.directory_changed(now);
+                self.calls.directory_changed(&mut self.core.env(now));
             }
             Input::Policy(policy) => self.core.policy = policy,
             Input::Settings(settings) => {

@@ -7,6 +7,7 @@ mod edges;
 #[cfg(feature = "shell")]
 mod kills;
 mod manners;
+mod orders;
 mod plan;
 mod relays;
 mod sim;

@@ -9,10 +9,10 @@ use telefonist::switch::{Command, Input, OfferResult, Outcome, Party, What};
 use super::world::{ANSWER, OFFER, TRUNK, World, rows};
 use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
 
-const HANS: &str = "192.0.2.25:5060";
+pub const HANS: &str = "192.0.2.25:5060";
 
 /// A key client's route, and everybody else's.
-fn routed(settings: &str, key: &str, others: &str) -> World {
+pub fn routed(settings: &str, key: &str, others: &str) -> World {
     let text = format!(
         "[settings]\ndefault_department = \"support\"\ncallback_owner = \"person hans\"\n{settings}\n\
          [[rule]]\nname = \"key\"\nclause = \"B2\"\nwhen = {{ client_type = \"key\" }}\n\
@@ -27,11 +27,11 @@ fn routed(settings: &str, key: &str, others: &str) -> World {
 const OPERATORS: &str = r#"{ to = "role operator", ring = "20s", wait = "60s" },"#;
 
 /// `phone`'s owner is on a call with the trunk.
-fn busy(w: &mut World, call_id: &str, phone: &str) -> Message {
+pub fn busy(w: &mut World, call_id: &str, phone: &str) -> Message {
     w.talk("03023125009", call_id, phone).0
 }
 
-fn hangs_up(w: &mut World, phone: &str, offered: &Message) {
+pub fn hangs_up(w: &mut World, phone: &str, offered: &Message) {
     w.phone_sends(phone, offered, Method::Bye, "");
     w.response(phone, 200);
     w.request(TRUNK, Method::Bye);

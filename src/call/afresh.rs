@@ -1,0 +1,61 @@
+//! A caller in line while people change: what the steps of the plan mean is looked at afresh.
+//!
+//! The call keeps its policy, its rule and its place. Absences, roles and a supervisor's orders (B8) may
+//! name others now: a step that still holds the call takes them in or lets them go, steps to come are
+//! read when they come. What the plan has left stays left (B10).
+
+use crate::domain::{CallKey, QueueId};
+use crate::policy::{Facts, Step, steps_again};
+
+use super::presence::presence;
+use super::state::{Call, Phase};
+use super::{Calls, Env};
+
+impl Calls {
+    /// Roles, absences or orders are others than before.
+    pub fn directory_changed(&mut self, env: &mut Env<'_>) {
+        let waiting = self.calls.values().filter(|c| c.phase == Phase::Waiting);
+        let waiting: Vec<CallKey> = waiting.map(|c| c.key).collect();
+        for key in waiting {
+            self.with(key, |calls, call| calls.look_again(env, call));
+        }
+    }
+
+    fn look_again(&mut self, env: &mut Env<'_>, call: &mut Call) {
+        let Some(current) = call.line.step else { return };
+        read_again(env, call, |call, step| step >= current || call.line.holds(step));
+        let running = call.line.ends.is_some();
+        let holds = |step: &usize| (*step == current && running) || call.line.holds(*step);
+        let steps = (0..=current).filter(holds).filter_map(|i| Some((i, call.plan_step(i)?)));
+        let wanted: Vec<(QueueId, usize)> =
+            steps.flat_map(|(i, step)| step.queues.iter().map(move |queue| (*queue, i))).collect();
+        let stood = std::mem::take(&mut call.line.queues);
+        for (queue, _) in stood.iter().filter(|(q, _)| !wanted.iter().any(|(w, _)| w == q)) {
+            env.desk.remove(call.key, *queue);
+        }
+        for (queue, step) in wanted {
+            if stood.iter().any(|(q, _)| *q == queue) || self.join(env, call, queue) {
+                call.line.queues.push((queue, step));
+            }
+        }
+        self.recheck(env, call);
+    }
+}
+
+/// Reads the steps that `which` names again, with today's people.
+pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, usize) -> bool) {
+    let Some(decided) = &call.decision else { return };
+    let facts = Facts { at: env.wall, ..decided.facts.clone() };
+    let live = |agent| presence(&env.board.presence(agent));
+    let fresh = steps_again(&call.policy, env.directory, &facts, &live, &decided.rule);
+    let chosen: Vec<usize> =
+        (0..decided.plan.steps.len()).filter(|step| which(call, *step)).collect();
+    let Some(decided) = &mut call.decision else { return };
+    for (i, step) in decided.plan.steps.iter_mut().enumerate() {
+        // A step's words are its own within a route.
+        let found = fresh.iter().find(|f| chosen.contains(&i) && f.to == step.to);
+        if let Some(Step { people, queues, note, .. }) = found.cloned() {
+            (step.people, step.queues, step.note) = (people, queues, note);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A supervisor's hand (clause B8), and people who change while somebody waits (C1, C7, I6, I19).
+
+use std::sync::Arc;
+
+use telefonist::domain::{Absence, Directory, GroupName, Order, Orders};
+use telefonist::sip::Method;
+use telefonist::switch::{Input, What};
+
+use super::plan::{HANS, busy, hangs_up, routed};
+use super::world::{LIMITS, OFFER, TRUNK, World, absence, rows};
+use super::{IDA, KAI, MIA, OLE, secs};
+
+const OPERATORS: &str = r#"{ to = "role operator", ring = "20s", wait = "60s" },
+                           { to = "person hans", ring = "20s", wait = "30s" },"#;
+const MANAGER: &str = r#"{ to = "manager", ring = "20s", wait = "60s" },
+                         { to = "deputies of manager", ring = "20s", wait = "60s", clause = "C1" },
+                         { to = "person hans", ring = "20s", wait = "30s" },"#;
+
+const PEOPLE: &str = r#"{ to = "person mia", ring = "20s", wait = "0s" },
+                        { to = "person kai", ring = "20s", wait = "0s" },
+                        { to = "person hans", ring = "20s", wait = "30s" },"#;
+
+fn group(name: &str) -> GroupName {
+    GroupName::parse(name).expect("a group's name")
+}
+
+fn moved(person: &str, to: &str) -> Order {
+    Order::Move { person: person.into(), to: group(to), from: None }
+}
+
+fn close(name: &str) -> Order {
+    Order::Close { group: group(name) }
+}
+
+/// From now on the directory has these absences, and what `hans` ordered.
+fn take(w: &mut World, absences: Vec<Absence>, orders: &[Order]) {
+    let mut all = Orders::default();
+    for order in orders {
+        all = all.with(order.clone(), &"hans".into()).expect("taken");
+    }
+    let mut rows = rows();
+    rows.absences = absences;
+    let directory = Directory::build_with(Some(&w.directory), rows, all, LIMITS);
+    w.directory = Arc::new(directory.expect("a directory"));
+    w.input(Input::Directory(w.directory.clone()));
+}
+
+/// Why each step began.
+fn steps(w: &World) -> Vec<(String, String)> {
+    let began = w.events.iter().filter_map(|e| match e {
+        What::StepBegan { to, why, .. } => Some((to.to_string(), why.to_string())),
+        _ => None,
+    });
+    began.collect()
+}
+
+#[test]
+fn c1_a_deputy_who_is_named_while_the_caller_waits_gets_the_call() {
+    let mut w = routed("", MANAGER, PEOPLE);
+    w.register("mia", MIA);
+    w.register("kai", KAI);
+    busy(&mut w, "b1", MIA);
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    take(&mut w, vec![absence("mia", "2026-03-03", "2026-03-05", Some("kai"))], &[]);
+    w.request(KAI, Method::Invite);
+    let offered = w.events.iter().rev().find_map(|e| match e {
+        What::Offered { agent, stands_in_for, .. } => Some((agent.clone(), stands_in_for.clone())),
+        _ => None,
+    });
+    assert_eq!(offered, Some(("kai".into(), Some("mia".into()))));
+}
+
+#[test]
+fn c1_another_deputy_who_is_named_while_the_caller_waits_for_the_first_gets_the_call() {
+    let mut w = routed("", MANAGER, PEOPLE);
+    let away = |deputy| vec![absence("mia", "2026-03-03", "2026-03-05", Some(deputy))];
+    take(&mut w, away("kai"), &[]);
+    w.register("kai", KAI);
+    w.register("ida", IDA);
+    let kai = busy(&mut w, "b1", KAI);
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.nothing(IDA);
+    take(&mut w, away("ida"), &[]);
+    w.request(IDA, Method::Invite);
+    hangs_up(&mut w, KAI, &kai);
+    w.run(secs(6));
+    w.nothing(KAI);
+}
+
+#[test]
+fn b10_a_step_that_was_left_does_not_take_the_call_back() {
+    let mut w = routed("", MANAGER, PEOPLE);
+    w.register("hans", HANS);
+    busy(&mut w, "b1", HANS);
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.register("kai", KAI);
+    take(&mut w, vec![absence("mia", "2026-03-03", "2026-03-05", Some("kai"))], &[]);
+    w.nothing(KAI);
+}
+
+#[test]
+fn b8_who_waits_in_a_queue_that_is_closed_goes_on_and_it_is_said_who_closed_it() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    let ole = busy(&mut w, "b1", OLE);
+    w.register("hans", HANS);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.nothing(HANS);
+    take(&mut w, vec![], &[close("operator")]);
+    w.request(HANS, Method::Invite);
+    let (to, why) = steps(&w).pop().expect("a step");
+    assert_eq!(to, "person hans");
+    assert_eq!(why, "role operator: the queue is closed by hans (B8)");
+    hangs_up(&mut w, OLE, &ole);
+    w.run(secs(10));
+    w.nothing(OLE);
+}
+
+#[test]
+fn b8_a_closed_queue_takes_nobody_until_it_is_opened() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    take(&mut w, vec![], &[close("operator")]);
+    w.register("ole", OLE);
+    w.register("hans", HANS);
+    w.invite("03023125002", "a1", OFFER);
+    w.request(HANS, Method::Invite);
+    w.nothing(OLE);
+    take(&mut w, vec![], &[]);
+    w.invite("03023125003", "a2", OFFER);
+    w.request(OLE, Method::Invite);
+}
+
+#[test]
+fn b8_a_phone_that_rings_when_its_queue_is_closed_may_still_answer() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("hans", HANS);
+    w.invite("03023125002", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    take(&mut w, vec![], &[close("operator")]);
+    w.nothing(OLE);
+    w.nothing(HANS);
+    w.reply(OLE, &offered, 603, "");
+    w.request(OLE, Method::Ack);
+    w.request(HANS, Method::Invite);
+}
+
+#[test]
+fn b8_an_idle_agent_who_is_moved_gets_the_waiting_caller_at_once() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.register("kai", KAI);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.nothing(KAI);
+    take(&mut w, vec![], &[moved("kai", "operator")]);
+    // The board rang for us.
+    w.run(secs(0));
+    w.request(KAI, Method::Invite);
+}
+
+#[test]
+fn b8_who_was_moved_away_is_offered_nothing_of_the_old_group_whatever_they_do() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    take(&mut w, vec![], &[moved("ole", "key_account_manager")]);
+    for code in ["*14", "*12", "*11"] {
+        w.dial(OLE, "ole", code, OFFER);
+    }
+    w.register("ole", OLE);
+    w.run(secs(60));
+    w.take_at_host("192.0.2.30");
+    w.register("hans", HANS);
+    w.invite("03023125002", "a1", OFFER);
+    w.request(HANS, Method::Invite);
+    w.nothing(OLE);
+    let ole = w.directory.agent(&"ole".into()).expect("ole");
+    assert_eq!(w.board.queues_of(ole), w.directory.queues_of(ole));
+}
+
+#[test]
+fn b8_an_agent_who_is_moved_during_an_offer_keeps_it_and_is_moved_afterwards() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    take(&mut w, vec![], &[moved("ole", "key_account_manager")]);
+    w.register("ida", IDA);
+    w.reply(OLE, &offered, 200, super::world::ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 180);
+    let ok = w.response(TRUNK, 200);
+    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.in_dialog(&ok, Method::Bye, 2, "");
+    w.run(secs(60));
+    w.take_at_host("192.0.2.30");
+    w.invite("03023125003", "a2", OFFER);
+    w.request(IDA, Method::Invite);
+    w.nothing(OLE);
+}

@@ -123,7 +123,7 @@ fn screen(
 }
 
 fn agents_table(agents: &Value) -> String {
-    let head = ["person", "state", "since", "reason", "phones", "waiting", "name"];
+    let head = ["person", "state", "since", "reason", "phones", "waiting", "moved by", "name"];
     let rows: Vec<Vec<String>> = agents
         .as_array()
         .into_iter()
@@ -140,6 +140,7 @@ fn agents_table(agents: &Value) -> String {
                 reason,
                 cell(agent, "phones"),
                 cell(agent, "waiting_for"),
+                cell(agent, "moved_by"),
                 cell(agent, "name"),
             ]
         })
@@ -148,7 +149,7 @@ fn agents_table(agents: &Value) -> String {
 }
 
 fn queues_table(queues: &Value) -> String {
-    let fields = ["queue", "kind", "waiting", "free", "busy", "gone"];
+    let fields = ["queue", "kind", "waiting", "free", "busy", "gone", "closed_by"];
     let rows: Vec<Vec<String>> = queues
         .as_array()
         .into_iter()

@@ -173,7 +173,7 @@ impl Calls {
 }
 
 /// Why nobody of a step is worth waiting for; `None` if somebody is free or busy.
-fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc<str>> {
+pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc<str>> {
     if step.people.is_empty() {
         let note = step.note.as_deref().unwrap_or("nobody");
         return Some(format!("{}: {note}", step.to).into());

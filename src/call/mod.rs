@@ -9,7 +9,7 @@
 //! | `state` | one call |
 //! | `arrive`, `caller` | an INVITE becomes a call: limits, identification, decision |
 //! | `line` | steps of the plan (clause C7) |
-//! | `afresh` | people change while somebody waits |
+//! | `afresh`, `moved` | people change while somebody waits; a supervisor moves a call |
 //! | `offer`, `fork` | phones of one person ring; what their answers mean |
 //! | `answer` | 2xx on both sides, late offers, ACKs |
 //! | `relay` | requests within the dialogs: hold, re-INVITE, UPDATE, INFO, BYE |
@@ -30,6 +30,7 @@ mod fork;
 mod leg;
 mod line;
 mod mint;
+mod moved;
 mod offer;
 mod presence;
 mod relay;

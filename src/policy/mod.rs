@@ -16,6 +16,7 @@ mod decide;
 mod display;
 mod fields;
 mod grounds;
+mod moved;
 mod numbers;
 mod options;
 mod plan;
@@ -36,6 +37,7 @@ pub use check::check_directory;
 pub use decide::{decide, steps_again};
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
 pub use grounds::Grounds;
+pub use moved::{MoveTo, moved_step};
 pub use options::{DebtorFirst, PolicySettings, VipDebtor};
 pub use plan::{
     Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence,

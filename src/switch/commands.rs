@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::{Command, Identified, Output, Refusal, Switch, What};
 use crate::acd::{AgentState, Flags};
 use crate::call::{self, AgentChange, Call, Phase};
-use crate::domain::{AgentId, Moment, NumberFormat, Person, PersonId, QueueId, TrunkId};
-use crate::policy::{Facts, Presence, decide};
+use crate::domain::{
+    AgentId, CallKey, Group, Moment, NumberFormat, Person, PersonId, QueueId, TrunkId,
+};
+use crate::policy::{Facts, MoveTo, Presence, decide};
 
 type Answer = Result<Value, Refusal>;
 
@@ -33,6 +35,9 @@ impl Switch {
             }
             Command::Resume { person } => self.change(now, &person, AgentChange::Resumed, by),
             Command::Release { person } => self.change(now, &person, AgentChange::Released, by),
+            Command::MoveCall { call, to, supervisor } => {
+                self.move_call(now, (call, &to), &supervisor, by)
+            }
             Command::Hangup { call } => {
                 let ours = self.calls.hang_up(&mut self.core.env(now), call, by);
                 match ours || self.hang_up_passing(now, call) {
@@ -49,6 +54,33 @@ impl Switch {
             }
         };
         self.outputs.push_back(Output::Reply { id, answer });
+    }
+
+    fn move_call(
+        &mut self,
+        now: Moment,
+        (call, to): (CallKey, &str),
+        supervisor: &PersonId,
+        by: &str,
+    ) -> Answer {
+        let directory = self.core.directory.clone();
+        if let Err(why) = directory.may_move_call(supervisor, self.core.wall.wall(now)) {
+            return refused(why);
+        }
+        let Some(target) = MoveTo::find(to, &directory) else {
+            return refused(format!(
+                "{to} is neither a person nor a group: see `telefonist queues`"
+            ));
+        };
+        let who = (supervisor, &*format!("command by {by}"));
+        if let Err(why) = self.calls.move_to(&mut self.core.env(now), call, &target, who) {
+            return refused(why);
+        }
+        let detail = format!("call {call} moved to {target}").into();
+        let by = format!("{supervisor} (command by {by})").into();
+        self.record(now, What::Changed { what: "call".into(), detail, by });
+        let moved = self.calls.iter().find(|c| c.key == call);
+        Ok(moved.map_or(Value::Null, |moved| self.call_json(now, moved)))
     }
 
     fn change(&mut self, now: Moment, person: &PersonId, change: AgentChange, by: &str) -> Answer {
@@ -114,12 +146,21 @@ impl Switch {
             "idle_s": now.since(view.since).as_secs(),
             "until_s": view.until.map(|until| until.since(now).as_secs()),
             "waiting_for": self.core.shared.board.len(self.core.directory.own_queue(agent)),
+            "groups": self.groups_of(agent),
+            "moved_by": self.core.directory.orders().moved(&person.id),
         })
+    }
+
+    /// The groups that an agent serves.
+    fn groups_of(&self, agent: AgentId) -> Vec<String> {
+        let directory = &self.core.directory;
+        let queues = directory.queues_of(agent);
+        queues.iter().filter_map(|q| directory.group_of_queue(*q)).map(Group::to_string).collect()
     }
 
     fn queues(&self) -> Value {
         let board = &self.core.shared.board;
-        let row = |queue: QueueId, kind: &str, name: &str| {
+        let row = |queue: QueueId, kind: &str, name: &str, closed_by: Option<&PersonId>| {
             let view = board.queue_view(queue);
             json!({
                 "queue": name,
@@ -128,13 +169,16 @@ impl Switch {
                 "free": view.free,
                 "busy": view.busy,
                 "gone": view.gone,
+                "closed_by": closed_by,
             })
         };
         let directory = &self.core.directory;
-        let groups = directory.groups().map(|g| row(g.queue, "group", &g.to_string()));
-        let people = directory
-            .agents()
-            .map(|(agent, person)| row(directory.own_queue(agent), "person", person.id.as_str()));
+        let group = |g: &Group| row(g.queue, "group", &g.to_string(), g.closed_by.as_ref());
+        let groups = directory.groups().map(group);
+        let own = |(agent, person): (AgentId, &std::sync::Arc<Person>)| {
+            row(directory.own_queue(agent), "person", person.id.as_str(), None)
+        };
+        let people = directory.agents().map(own);
         groups.chain(people).collect()
     }
 

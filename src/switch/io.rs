@@ -188,6 +188,15 @@ pub enum Command {
         /// Which.
         call: CallKey,
     },
+    /// Clause B8: takes a waiting call to another queue; for the switch in its key.
+    MoveCall {
+        /// Which.
+        call: CallKey,
+        /// A person, or a group: `operator`, `vip_manager of client_service`.
+        to: Arc<str>,
+        /// Which supervisor wants it.
+        supervisor: PersonId,
+    },
 }
 
 /// Which switches a command is for.
@@ -214,7 +223,9 @@ impl Command {
             | Command::Pause { person, .. }
             | Command::Resume { person }
             | Command::Release { person } => Addressee::Home(person.clone()),
-            Command::Hangup { call } => Addressee::Shard(call.shard()),
+            Command::Hangup { call } | Command::MoveCall { call, .. } => {
+                Addressee::Shard(call.shard())
+            }
         }
     }
 

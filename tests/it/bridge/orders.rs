@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use telefonist::domain::{Absence, Directory, GroupName, Order, Orders};
-use telefonist::sip::Method;
-use telefonist::switch::{Input, What};
+use telefonist::domain::{Absence, CallKey, Directory, GroupName, Order, Orders};
+use telefonist::sip::{Header, Message, Method};
+use telefonist::switch::{Command, Input, What};
 
 use super::plan::{HANS, busy, hangs_up, routed};
-use super::world::{LIMITS, OFFER, TRUNK, World, absence, rows};
+use super::world::{ANSWER, LIMITS, OFFER, TRUNK, World, absence, rows};
 use super::{IDA, KAI, MIA, OLE, secs};
 
 const OPERATORS: &str = r#"{ to = "role operator", ring = "20s", wait = "60s" },
@@ -193,7 +193,7 @@ fn b8_an_agent_who_is_moved_during_an_offer_keeps_it_and_is_moved_afterwards() {
     w.reply(OLE, &offered, 180, "");
     take(&mut w, vec![], &[moved("ole", "key_account_manager")]);
     w.register("ida", IDA);
-    w.reply(OLE, &offered, 200, super::world::ANSWER);
+    w.reply(OLE, &offered, 200, ANSWER);
     w.request(OLE, Method::Ack);
     w.response(TRUNK, 180);
     let ok = w.response(TRUNK, 200);
@@ -204,4 +204,97 @@ fn b8_an_agent_who_is_moved_during_an_offer_keeps_it_and_is_moved_afterwards() {
     w.invite("03023125003", "a2", OFFER);
     w.request(IDA, Method::Invite);
     w.nothing(OLE);
+}
+
+/// The newest call.
+fn arrived(w: &World) -> CallKey {
+    let call = w.events.iter().rev().find_map(|e| match e {
+        What::CallArrived { call, .. } => Some(*call),
+        _ => None,
+    });
+    call.expect("a call")
+}
+
+fn move_call(w: &mut World, call: CallKey, to: &str, by: &str) -> Result<(), String> {
+    let moved = w.command(Command::MoveCall { call, to: to.into(), supervisor: by.into() });
+    moved.map(drop).map_err(|refusal| refusal.error.to_string())
+}
+
+fn is_from(offered: &Message, number: &str) -> bool {
+    offered.header(Header::From).is_some_and(|from| from.contains(number))
+}
+
+#[test]
+fn b8_a_waiting_call_that_is_moved_keeps_its_place() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    let ole = busy(&mut w, "b1", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let first = arrived(&w);
+    w.register("mia", MIA);
+    let mia = busy_with_mia(&mut w);
+    w.run(secs(5));
+    w.invite("03023125001", "a2", OFFER);
+    w.response(TRUNK, 180);
+    move_call(&mut w, first, "mia", "hans").expect("moved");
+    let (to, why) = steps(&w).pop().expect("a step");
+    assert_eq!(to, "person mia, moved by hans");
+    assert_eq!(why, "moved by hans (command by test)");
+    hangs_up(&mut w, OLE, &ole);
+    w.run(secs(6));
+    w.nothing(OLE);
+    hangs_up(&mut w, MIA, &mia);
+    w.run(secs(6));
+    let offered = w.request(MIA, Method::Invite);
+    assert!(is_from(&offered, "+493023125002"), "who came first");
+}
+
+/// Mia takes a call of the key client's.
+fn busy_with_mia(w: &mut World) -> Message {
+    w.talk("03023125001", "b2", MIA).0
+}
+
+#[test]
+fn b8_a_call_that_rings_when_it_is_moved_rings_on_and_is_not_lost() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("kai", KAI);
+    w.invite("03023125002", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    let call = arrived(&w);
+    move_call(&mut w, call, "kai", "hans").expect("moved");
+    w.nothing(OLE);
+    w.nothing(KAI);
+    w.reply(OLE, &offered, 603, "");
+    w.request(OLE, Method::Ack);
+    w.request(KAI, Method::Invite);
+}
+
+#[test]
+fn b8_a_move_that_cannot_be_is_refused_in_words_and_the_call_stays() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    let call = arrived(&w);
+    let refused =
+        |w: &mut World, to: &str, by: &str| move_call(w, call, to, by).expect_err("refused");
+    assert!(refused(&mut w, "kai", "ole").contains("leads no department"));
+    assert!(refused(&mut w, "kai", "nobody").contains("nobody is called nobody"));
+    assert!(refused(&mut w, "nobody", "hans").contains("neither a person nor a group"));
+    let gone = refused(&mut w, "key_account_manager", "hans");
+    assert!(
+        gone.contains("kai no phone registered") && gone.contains("stays where it is"),
+        "{gone}"
+    );
+    w.reply(OLE, &offered, 200, ANSWER);
+    w.request(OLE, Method::Ack);
+    w.response(TRUNK, 180);
+    let ok = w.response(TRUNK, 200);
+    assert!(refused(&mut w, "ole", "hans").contains("was answered by ole"));
+    w.in_dialog(&ok, Method::Ack, 1, "");
+    w.in_dialog(&ok, Method::Bye, 2, "");
+    assert!(refused(&mut w, "ole", "hans").contains("is up"));
 }

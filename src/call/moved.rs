@@ -1,0 +1,83 @@
+//! A supervisor takes a waiting call to another queue (clause B8). It keeps its place.
+
+use crate::domain::{CallKey, PersonId, QueueId};
+use crate::policy::{Facts, MoveTo, moved_step};
+
+use super::line::nobody_left;
+use super::presence::presence;
+use super::state::{Call, Phase};
+use super::{Calls, Env, What};
+
+/// Steps that a plan may come to have by moves.
+const STEPS_MAX: usize = 64;
+
+impl Calls {
+    /// `key` waits for `to` from now on, its plan goes on from there. What rings already may still
+    /// answer. Errors: why not, in words; the call stays where it is.
+    pub fn move_to(
+        &mut self,
+        env: &mut Env<'_>,
+        key: CallKey,
+        to: &MoveTo,
+        (by, asked): (&PersonId, &str),
+    ) -> Result<(), String> {
+        let mut done = Err(format!("no call {key} is up: see `telefonist calls --live`"));
+        self.with(key, |calls, call| done = calls.moved(env, call, to, (by, asked)));
+        done
+    }
+
+    fn moved(
+        &mut self,
+        env: &mut Env<'_>,
+        call: &mut Call,
+        to: &MoveTo,
+        (by, asked): (&PersonId, &str),
+    ) -> Result<(), String> {
+        let key = call.key;
+        match call.phase {
+            Phase::Identifying => return Err(format!("call {key} is not routed yet: try again")),
+            Phase::Answering | Phase::Talking => {
+                let who = call.answered_by.and_then(|(agent, _)| env.person(agent));
+                let who = who.map_or_else(|| "the other side".to_owned(), |p| p.to_string());
+                return Err(format!("call {key} was answered by {who}: it does not wait any more"));
+            }
+            Phase::Waiting => {}
+        }
+        let (Some(decided), Some(current), false) =
+            (&call.decision, call.line.step, call.line.exhausted)
+        else {
+            return Err(format!("call {key} stands in no queue"));
+        };
+        if decided.plan.steps.len() >= STEPS_MAX {
+            return Err(format!("call {key} was moved too often"));
+        }
+        let facts = Facts { at: env.wall, ..decided.facts.clone() };
+        let live = |agent| presence(&env.board.presence(agent));
+        let step = moved_step(&call.policy, env.directory, &facts, &live, (to, by));
+        if let Some(why) = nobody_left(env, call, &step) {
+            return Err(format!("{why}: call {key} stays where it is"));
+        }
+        let stood = call.line.queues.clone();
+        let stands = |queue: &QueueId| stood.iter().any(|(q, _)| q == queue);
+        let mut joined = step.queues.clone();
+        joined.retain(|queue| stands(queue) || self.join(env, call, *queue));
+        if joined.is_empty() {
+            return Err(format!("the queue of {to} is full: call {key} stays where it is"));
+        }
+        for (queue, _) in stood.iter().filter(|(queue, _)| !joined.contains(queue)) {
+            env.desk.remove(key, *queue);
+        }
+        let index = current + 1;
+        let (to, clause) = (step.to.clone(), step.clause.clone());
+        let why = format!("moved by {by} ({asked})").into();
+        env.event(What::StepBegan { call: key, step: index as u16, to, clause, why });
+        call.line.queues = joined.into_iter().map(|queue| (queue, index)).collect();
+        call.line.step = Some(index);
+        call.line.ends = Some(env.now + step.wait);
+        if let Some(decided) = &mut call.decision {
+            let at = index.min(decided.plan.steps.len());
+            decided.plan.steps.insert(at, step);
+        }
+        Ok(())
+    }
+}

@@ -102,6 +102,26 @@ pub(super) enum Command {
         /// Whose
         person: String,
     },
+    /// Move a person to another group by a supervisor's order (clause B8)
+    Agent {
+        #[command(subcommand)]
+        action: AgentAction,
+    },
+    /// Close or open a group's queue by a supervisor's order (clause B8)
+    Queue {
+        #[command(subcommand)]
+        action: QueueAction,
+    },
+    /// Move a waiting call by a supervisor's order (clause B8)
+    Call {
+        #[command(subcommand)]
+        action: CallAction,
+    },
+    /// Emergency plans of the policy (clause B8)
+    Plan {
+        #[command(subcommand)]
+        action: Option<PlanAction>,
+    },
     /// End a call
     Hangup {
         /// Its 16 digits
@@ -205,6 +225,87 @@ pub(super) struct EventsArgs {
     /// Begin at a time: 2h, 2026-03-02T09:00 [default: the oldest; with --follow: now]
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentAction {
+    /// To another group, until a supervisor takes it back; a call that rings or is talked on goes on
+    Move {
+        /// Who
+        person: String,
+        /// The group: `operator`, or "vip_manager of client_service"
+        #[arg(long, value_name = "GROUP")]
+        to: String,
+        /// Only this group is left [default: all that the person serves]
+        #[arg(long, value_name = "GROUP")]
+        from: Option<String>,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+    /// To the groups of the person's own roles
+    Back {
+        /// Who
+        person: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueAction {
+    /// It takes nobody; who waits there goes on to the next step
+    Close {
+        /// The group, as `queues` lists it
+        group: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+    /// It takes callers again
+    Open {
+        /// The group, as `queues` lists it
+        group: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CallAction {
+    /// To another queue; the call keeps its place
+    Move {
+        /// Its 16 digits
+        call: String,
+        /// A person or a group
+        #[arg(long, value_name = "GROUP|PERSON")]
+        to: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PlanAction {
+    /// All plans, and what is in force (this is also what `plan` alone says)
+    List,
+    /// Put a plan into effect, all of its moves or none
+    Apply {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+    /// Take back the plan in force
+    Revert {
+        #[command(flatten)]
+        by: Supervisor,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Supervisor {
+    /// Which supervisor orders it: the head of the department, who stands in, or a shift leader
+    #[arg(long, value_name = "PERSON")]
+    pub(super) by: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::ask::{Line, ask, nobody, switch};
 use super::context::Context;
 use super::output::{Failure, Printed, cell, place, plain, say, table};
-use crate::domain::{CallKey, PersonId};
+use crate::domain::{CallKey, PersonId, Standing};
 use crate::server::Ask;
 use crate::switch::Command;
 
@@ -48,11 +48,23 @@ pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
         let (name, health) = (cell(trunk, "trunk"), cell(trunk, "health"));
         out.push_str(&format!("{:<15}{name}: {health}\n", "trunk"));
     }
+    for order in status["orders"].as_array().into_iter().flatten() {
+        out.push_str(&format!("{:<15}{}\n", "ordered", order_text(order)));
+    }
     out.push_str(&refused(&status["refused"]));
     for problem in status["problems"].as_array().into_iter().flatten() {
         out.push_str(&format!("{}\n", problem.as_str().unwrap_or_default()));
     }
     Ok(Printed::new(out, status))
+}
+
+/// A supervisor's order in force (clause B8).
+pub(super) fn order_text(order: &Value) -> String {
+    let Ok(standing) = serde_json::from_value::<Standing>(order.clone()) else {
+        return order.to_string();
+    };
+    let plan = standing.plan.map(|plan| format!(", plan {plan}")).unwrap_or_default();
+    format!("{} (by {}{plan})", standing.order, standing.by)
 }
 
 /// The last reload, if it was refused.
@@ -200,11 +212,15 @@ fn agent(context: &Context, command: Command) -> Result<Printed, Failure> {
 }
 
 pub(super) fn hangup(context: &Context, call: &str) -> Result<Printed, Failure> {
-    let call = CallKey::parse(call).ok_or_else(|| {
-        Failure::Usage(format!("`{call}` is no call: 16 digits, see `calls --live`"))
-    })?;
+    let call = call_key(call)?;
     let done = switch(context, Command::Hangup { call })?;
     Ok(Printed::new(format!("{call}: ended"), done))
+}
+
+pub(super) fn call_key(call: &str) -> Result<CallKey, Failure> {
+    CallKey::parse(call).ok_or_else(|| {
+        Failure::Usage(format!("`{call}` is no call: 16 digits, see `calls --live`"))
+    })
 }
 
 fn span(seconds: u64) -> String {

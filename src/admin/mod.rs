@@ -19,6 +19,7 @@ mod context;
 mod explain;
 mod imports;
 mod live;
+mod orders;
 mod output;
 mod people;
 mod rehearse;
@@ -79,6 +80,10 @@ fn run(context: &Context, command: Command) -> Result<Printed, Failure> {
         Command::Pause { person, reason } => live::pause(context, person, reason),
         Command::Resume { person } => live::resume(context, person),
         Command::Release { person } => live::release(context, person),
+        Command::Agent { action } => orders::agent(context, action),
+        Command::Queue { action } => orders::queue(context, action),
+        Command::Call { action } => orders::call(context, action),
+        Command::Plan { action } => orders::plan(context, action),
         Command::Hangup { call } => live::hangup(context, &call),
         Command::Absence { action } => people::absence(context, action),
         Command::Client { action } => clients::client(context, action),

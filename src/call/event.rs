@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CallKey, ClientId, DirectoryRecord, Flow, Number, PersonId, TrunkId};
+use crate::domain::{CallKey, ClientId, DirectoryRecord, Flow, Number, Orders, PersonId, TrunkId};
 use crate::policy::{Explanation, Grounds};
 
 /// One line of the journal.
@@ -284,6 +284,15 @@ pub enum What {
         /// Who did it.
         by: Arc<str>,
     },
+    /// A supervisor ordered something (clause B8).
+    Ordered {
+        /// In words: `ole moved to finance`.
+        what: Arc<str>,
+        /// All orders in force from now on.
+        orders: Orders,
+        /// Who did it: `nina.adler (command by root)`.
+        by: Arc<str>,
+    },
     /// A policy was accepted. Its text is kept for ever, so that every decision can be replayed.
     PolicyAccepted {
         /// As `Routed` names it.
@@ -340,6 +349,7 @@ impl What {
             | Self::Unbound { .. }
             | Self::Agent { .. }
             | Self::Changed { .. }
+            | Self::Ordered { .. }
             | Self::PolicyAccepted { .. }
             | Self::DirectoryTaken { .. }
             | Self::Checkpoint { .. } => None,

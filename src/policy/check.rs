@@ -14,7 +14,7 @@ use super::fields::At;
 use super::problem::{Problem, Severity, Source, did_you_mean};
 use super::rule::End;
 use super::target::{Target, Which, Who};
-use crate::domain::{Absence, DepartmentId, Directory, Person, PersonId, Role};
+use crate::domain::{Absence, DepartmentId, Directory, Order, Person, PersonId, Role};
 
 /// Steps of the search for circles of deputies; with fewer overlapping absences it is exhaustive.
 const CIRCLE_STEPS_MAX: usize = 100_000;
@@ -53,6 +53,9 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
         if let End::Callback { owner: Some(owner) } = &rule.end {
             check.who(&owner.value, owner.span.clone());
         }
+    }
+    for order in policy.emergencies.iter().flat_map(|plan| &plan.moves) {
+        check.order(order);
     }
     check.found
 }
@@ -93,6 +96,28 @@ impl Check<'_> {
         match target {
             Target::One(who) | Target::Deputies(who) => self.who(who, span),
             Target::Role(role, which) => self.role(role, which.as_ref()),
+        }
+    }
+
+    /// Clause B8: whom an emergency plan moves, and where.
+    fn order(&mut self, order: &At<Order>) {
+        if let Err(why) = self.directory.knows(order) {
+            let groups = self.directory.groups().map(|g| g.name().to_string()).collect::<Vec<_>>();
+            let people = self.directory.agents().map(|(_, p)| p.id.as_str());
+            let hint = match &order.value {
+                Order::Move { person, .. } if self.directory.agent(person).is_none() => {
+                    did_you_mean(person.as_str(), people)
+                }
+                Order::Move { to, .. } => {
+                    did_you_mean(&to.to_string(), groups.iter().map(String::as_str))
+                }
+                Order::Close { group } | Order::Open { group } => {
+                    did_you_mean(&group.to_string(), groups.iter().map(String::as_str))
+                }
+                Order::Back { .. } => None,
+            };
+            let message = why.split(": see").next().unwrap_or_default().to_owned();
+            self.error(order.span.clone(), message, hint);
         }
     }
 

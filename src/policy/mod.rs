@@ -14,6 +14,7 @@ mod check;
 mod condition;
 mod decide;
 mod display;
+mod emergency;
 mod fields;
 mod grounds;
 mod moved;
@@ -35,6 +36,7 @@ use sha2::{Digest, Sha256};
 pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
 pub use decide::{decide, steps_again};
+pub use emergency::Emergency;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
 pub use grounds::Grounds;
 pub use moved::{MoveTo, moved_step};
@@ -87,6 +89,7 @@ pub struct Policy {
     called: Numbers<DepartmentId>,
     regions: Numbers<Arc<str>>,
     rules: Vec<Rule>,
+    emergencies: Vec<Emergency>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,
 }
@@ -153,6 +156,11 @@ impl Policy {
         self.rules.iter().map(|rule| (&rule.name, &rule.clause))
     }
 
+    /// Its emergency plans, in order (clause B8).
+    pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
+        self.emergencies.iter()
+    }
+
     fn source(&self) -> &Source {
         &self.source
     }
@@ -174,6 +182,7 @@ impl Policy {
         let regions = regions.map(|v| reader.tables(v, "[[caller_region]]")).unwrap_or_default();
         let regions = Numbers::read(regions, "region", |r| Arc::from(r), format, &mut reader);
         let rules = Rules::read(fields.optional("rule"), &context, &mut reader);
+        let emergencies = Emergency::read_all(fields.optional("emergency"), &mut reader);
         fields.finish(&mut reader);
         reach::check(&rules, &context, &calendars, &mut reader);
         problems.extend(reader.into_problems());
@@ -184,6 +193,7 @@ impl Policy {
             called,
             regions,
             rules: rules.rules,
+            emergencies,
             warnings: Vec::new(),
             source,
         };

@@ -125,7 +125,11 @@ impl Rule {
 }
 
 /// A word that must stand and say something.
-fn word(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
+pub(super) fn word(
+    name: &'static str,
+    fields: &mut Fields<'_>,
+    reader: &mut Reader<'_>,
+) -> Arc<str> {
     let text = fields.required(name, reader).and_then(|v| reader.text(v));
     if let Some(text) = text.as_ref().filter(|text| text.trim().is_empty()) {
         reader.error(text.span.clone(), format!("`{name}` is empty"), None);

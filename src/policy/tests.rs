@@ -490,3 +490,27 @@ fn record(client_type: &str, vip: Vip, owes: bool, new: bool) -> Client {
         as_of: "2026-03-04T10:00:00Z".parse().expect("an instant"),
     }
 }
+
+#[test]
+fn b8_what_is_wrong_with_an_emergency_plan_is_told_with_its_line() {
+    let plan = |moves: &str| {
+        format!(
+            "{SETTINGS}{REST}[[emergency]]\nname = \"rush\"\nclause = \"B8\"\nmoves = [\n{moves}\n]\n"
+        )
+    };
+    let good = plan(
+        "{ move = \"ole\", to = \"x of y\", from = \"z\" },\n{ close = \"z\" },\n{ open = \"z\" },",
+    );
+    let policy = read(&good).expect("a good policy");
+    let orders: Vec<String> =
+        policy.emergencies().flat_map(Emergency::orders).map(ToString::to_string).collect();
+    assert_eq!(orders, ["ole moved from z to x of y", "queue z closed", "queue z opened"]);
+    let first = |moves: &str| problems(&plan(moves)).remove(0);
+    assert_eq!(first(""), "8:1 a plan has 1 to 100 moves");
+    assert!(first("{ move = \"ole\" }").starts_with("12:1 this is no move"));
+    assert!(first("{ close = \"a\", open = \"b\" }").starts_with("12:1 this is no move"));
+    assert!(first("{ close = \"a of\" }").starts_with("12:11 `a of` is no group"));
+    assert!(problems(&plan("{ shut = \"a\" }")).iter().any(|p| p.contains("`shut`")));
+    let twice = good.clone() + &good[good.find("[[emergency]]").expect("there")..];
+    assert!(problems(&twice)[0].contains("two emergency plans are called `rush`"));
+}

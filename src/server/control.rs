@@ -18,8 +18,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::Server;
+use super::{Change, Server};
 use crate::config::ShellSettings;
+use crate::domain::PersonId;
 use crate::policy::Problem;
 use crate::switch::{CallbackChange, Command};
 
@@ -52,6 +53,15 @@ pub enum Ask {
         /// In words.
         detail: Arc<str>,
     },
+    /// A supervisor orders something (clause B8).
+    Order {
+        /// What.
+        change: Change,
+        /// Which supervisor.
+        supervisor: PersonId,
+    },
+    /// The emergency plans of the policy, and what is in force.
+    Plans,
     /// Something was done about a promised callback.
     Callback {
         /// Which call promised it.
@@ -203,6 +213,15 @@ async fn answer(server: &Arc<Server>, ask: Ask, by: &str) -> Answer {
             server.changed(what, detail, by.into());
             Answer::Ok(Value::Bool(true))
         }
+        Ask::Order { change, supervisor } => {
+            let (server, by) = (server.clone(), format!("command by {by}"));
+            let done = tokio::task::spawn_blocking(move || server.order(&change, &supervisor, &by));
+            match done.await {
+                Ok(done) => done.map_or_else(Answer::Error, Answer::Ok),
+                Err(_) => Answer::Error("the order broke off: see the log".to_string()),
+            }
+        }
+        Ask::Plans => Answer::Ok(server.plans()),
         Ask::Callback { call, change } => {
             server.callback(call, change, by.into());
             Answer::Ok(Value::Bool(true))

@@ -235,7 +235,7 @@ impl Hub {
         })
     }
 
-    fn home(&self, person: &PersonId) -> Option<ShardId> {
+    pub(super) fn home(&self, person: &PersonId) -> Option<ShardId> {
         let directory = self.current.directory.load();
         let agent = directory.agent(person)?;
         Some(home_of(&directory, agent, self.inboxes.len() as u16, &self.hash_key))

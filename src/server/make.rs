@@ -47,6 +47,8 @@ impl Maker {
     fn share(&self, shard: ShardId, directory: &Directory) -> State {
         let key = &self.keys.hash;
         let mut share = self.restored.clone();
+        // The shell's own: it stands in its journal.
+        share.ordered = None;
         share.calls.retain(|_, call| self.shard(bucket(key, call.sip_call_id())) == shard);
         share.bindings.retain(|(aor, _), _| self.shard(hashed(key, aor)) == shard);
         share.agents.retain(|person, _| match directory.agent(person) {

@@ -214,7 +214,7 @@ impl Hub {
         }
     }
 
-    fn take_directory(&self, directory: Directory) {
+    pub(super) fn take_directory(&self, directory: Directory) {
         let directory = Arc::new(directory);
         self.current.directory.store(directory.clone());
         self.tell_all(&Input::Directory(directory));

@@ -18,7 +18,7 @@ use super::project::Projecting;
 use super::texts::{self, Compiled};
 use super::{Server, control, names, reload, status};
 use crate::acd::{Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
-use crate::domain::{Directory, DirectoryRows, Settings, ShardId};
+use crate::domain::{Directory, DirectoryRows, Orders, Settings, ShardId};
 use crate::meters::{MeterLimits, Meters};
 use crate::net::{BindError, Dispatch, Net};
 use crate::policy::Problem;
@@ -26,7 +26,7 @@ use crate::registrar::Location;
 use crate::store::journal::{Journal, JournalError, Source, restore, server_started};
 use crate::store::register::Projector;
 use crate::store::{ClientsDb, FOLLOW_EVERY, Follower, Following};
-use crate::switch::{Shared, shard_of};
+use crate::switch::{Event, Shared, shard_of};
 use crate::telemetry::{self, Metrics};
 use crate::worker::{Clock, Inbox, Outlet, Worker};
 
@@ -151,8 +151,6 @@ impl Building {
         let (mut follower, index) = self.follower(&settings, &late, &first_rows);
         follower.follow_once(self.clock.wall());
         let rows = super::lock(&first_rows).take();
-        let directory = self.directory(rows.clone().unwrap_or_default());
-
         let journal = Journal::open(&self.folder.journal(), self.clock.wall());
         let journal = journal.map_err(StartError::Journal)?;
         let restored = restore(journal.dir())
@@ -160,7 +158,9 @@ impl Building {
         for cut in journal.cuts() {
             tracing::warn!(?cut, "the journal's torn tail was cut");
         }
-        let shell_writer = journal.writer(Source::Shell, self.clock.wall(), &[]);
+        let directory = self.directory(rows.clone().unwrap_or_default(), &restored.state.orders());
+        let kept: Vec<Event> = restored.state.ordered.iter().cloned().collect();
+        let shell_writer = journal.writer(Source::Shell, self.clock.wall(), &kept);
         let current = Arc::new(Current {
             settings: ArcSwap::from_pointee(settings),
             directory: ArcSwap::from_pointee(directory),
@@ -249,8 +249,14 @@ impl Building {
         Follower::new(&file, reload::follow_options(settings), stale_max, on_directory)
     }
 
-    fn directory(&self, rows: DirectoryRows) -> Directory {
-        let built = texts::directory(None, rows, &self.compiled);
+    fn directory(&self, rows: DirectoryRows, orders: &Orders) -> Directory {
+        let ordered = texts::ordered_directory(None, rows.clone(), orders.clone(), &self.compiled);
+        let built = ordered.or_else(|problems| {
+            for problem in problems.iter().filter(|_| !orders.is_empty()) {
+                tracing::error!(%problem, "what supervisors ordered does not count");
+            }
+            texts::directory(None, rows, &self.compiled)
+        });
         let directory = built.unwrap_or_else(|problems| {
             for problem in problems {
                 tracing::error!(%problem, "nobody can be called until this is mended");

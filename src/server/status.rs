@@ -48,6 +48,8 @@ impl Server {
             "problems": problems,
             "refused": *super::lock(&self.refused),
             "people": directory.agents().count(),
+            "orders": directory.orders(),
+            "plan": directory.orders().plan().map(|(plan, by)| json!({ "plan": plan, "by": by })),
             "calls": sum("calls"),
             "waiting": sum("waiting"),
             "talking": sum("talking"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{self, Config};
-use crate::domain::{Calendar, Directory, DirectoryLimits, DirectoryRows};
+use crate::domain::{Calendar, Directory, DirectoryLimits, DirectoryRows, Orders};
 use crate::policy::{self, Names, Policy, Problem, Sources};
 
 /// The policy's file in the configuration folder.
@@ -98,8 +98,19 @@ pub fn directory(
     rows: DirectoryRows,
     compiled: &Compiled,
 ) -> Result<Directory, Vec<Problem>> {
+    let orders = previous.map(|p| p.orders().clone()).unwrap_or_default();
+    ordered_directory(previous, rows, orders, compiled)
+}
+
+/// The same under these orders of supervisors (clause B8).
+pub(super) fn ordered_directory(
+    previous: Option<&Directory>,
+    rows: DirectoryRows,
+    orders: Orders,
+    compiled: &Compiled,
+) -> Result<Directory, Vec<Problem>> {
     let rows = DirectoryRows { calendars: compiled.calendars.clone(), ..rows };
-    let built = Directory::build(previous, rows, compiled.config.directory_limits);
+    let built = Directory::build_with(previous, rows, orders, compiled.config.directory_limits);
     built.map_err(|lines| {
         let problem = |l| Problem::of_directory(policy::Severity::Error, l, None);
         lines.into_iter().map(problem).collect()

@@ -10,6 +10,8 @@ mod cli_files;
 #[cfg(feature = "shell")]
 mod cli_net;
 #[cfg(feature = "shell")]
+mod cli_orders;
+#[cfg(feature = "shell")]
 mod cli_output;
 #[cfg(feature = "shell")]
 mod cli_scene;

@@ -67,6 +67,7 @@ impl Class {
             | What::CallEnded { .. }
             | What::Agent { .. }
             | What::Changed { .. }
+            | What::Ordered { .. }
             | What::PolicyAccepted { .. }
             | What::DirectoryTaken { .. }
             | What::Callback { .. }

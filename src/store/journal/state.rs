@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::{CallKey, Flow, PersonId};
+use crate::domain::{CallKey, Flow, Orders, PersonId};
 use crate::switch::{AgentChange, Event, OfferResult, Party, What};
 
 /// A call that has not ended.
@@ -155,6 +155,9 @@ pub struct State {
     pub bindings: BTreeMap<(Arc<str>, Arc<str>), Event>,
     /// By person.
     pub agents: BTreeMap<PersonId, AgentState>,
+    /// The latest `Ordered`.
+    #[serde(skip)]
+    pub ordered: Option<Event>,
 }
 
 impl State {
@@ -172,6 +175,10 @@ impl State {
                 self.bindings.remove(&(aor.clone(), binding.clone()));
             }
             What::Agent { person, change, by } => self.agent(event.at, person, change, by),
+            // Several sources are read: the newest counts.
+            What::Ordered { .. } if self.ordered.as_ref().is_none_or(|o| o.at <= event.at) => {
+                self.ordered = Some(event.clone());
+            }
             what => {
                 if let Some(open) = what.call().and_then(|call| self.calls.get_mut(&call)) {
                     open.apply(event);
@@ -186,7 +193,16 @@ impl State {
             self.calls.values().flat_map(OpenCall::events).cloned().collect();
         events.extend(self.bindings.values().cloned());
         events.extend(self.agents.iter().flat_map(|(person, state)| state.events(person)));
+        events.extend(self.ordered.clone());
         events
+    }
+
+    /// What supervisors have ordered (clause B8).
+    pub fn orders(&self) -> Orders {
+        match self.ordered.as_ref().map(|event| &event.what) {
+            Some(What::Ordered { orders, .. }) => orders.clone(),
+            _ => Orders::default(),
+        }
     }
 
     fn arrived(&mut self, call: CallKey, event: &Event) {

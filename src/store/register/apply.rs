@@ -290,6 +290,9 @@ fn administration(db: &Connection, at: i64, what: &What, run: u32) -> rusqlite::
         What::Changed { what, detail, by } => db
             .prepare_cached("INSERT INTO changes (at, what, detail, by) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![at, what.as_ref(), detail.as_ref(), by.as_ref()]),
+        What::Ordered { what, orders: _, by } => db
+            .prepare_cached("INSERT INTO changes (at, what, detail, by) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![at, "order", what.as_ref(), by.as_ref()]),
         What::PolicyAccepted { hash, policy, calendars, by } => db
             .prepare_cached(
                 "INSERT OR IGNORE INTO policies (hash, policy, calendars, accepted_at, by)

@@ -1,0 +1,87 @@
+//! `[[emergency]]`: a set of supervisors' orders prepared beforehand, switched as a whole (clause B8).
+//! Knows no directory: whether people and groups exist is asked by `check`.
+
+use std::sync::Arc;
+
+use super::fields::{At, Fields, Reader, Value};
+use crate::domain::{GroupName, Order, PersonId};
+
+/// Orders of one plan.
+const MOVES_MAX: usize = 100;
+
+/// One plan.
+#[derive(Clone, Debug)]
+pub struct Emergency {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The clause that it carries out.
+    pub clause: Arc<str>,
+    pub(super) moves: Vec<At<Order>>,
+}
+
+impl Emergency {
+    /// Its orders, as they stand.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.moves.iter().map(|order| &order.value)
+    }
+
+    /// Every plan of the file; what is wrong is noted.
+    pub(super) fn read_all(value: Option<Value<'_>>, reader: &mut Reader<'_>) -> Vec<Self> {
+        let tables = value.map(|v| reader.tables(v, "an emergency plan")).unwrap_or_default();
+        let mut plans: Vec<Self> = Vec::new();
+        for mut fields in tables {
+            let span = fields.span.clone();
+            let name = super::rule::word("name", &mut fields, reader);
+            let clause = super::rule::word("clause", &mut fields, reader);
+            let moves = fields.required("moves", reader);
+            let moves = moves.map(|v| reader.tables(v, "a move")).unwrap_or_default();
+            fields.finish(reader);
+            if moves.is_empty() || moves.len() > MOVES_MAX {
+                let message = format!("a plan has 1 to {MOVES_MAX} moves");
+                reader.error(span.clone(), message, None);
+            }
+            if plans.iter().any(|plan| plan.name == name) {
+                reader.error(span, format!("two emergency plans are called `{name}`"), None);
+            }
+            let moves = moves.into_iter().filter_map(|fields| order(fields, reader)).collect();
+            plans.push(Self { name, clause, moves });
+        }
+        plans
+    }
+}
+
+/// `{ move = "ole", to = "finance", from = "operator" }`, `{ close = "operator" }`, `{ open = … }`.
+fn order(mut fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Order>> {
+    let span = fields.span.clone();
+    let mut word = |name| fields.optional(name).map(|value| reader.text(value));
+    let (who, to, from) = (word("move"), word("to"), word("from"));
+    let (close, open) = (word("close"), word("open"));
+    fields.finish(reader);
+    let mut group = |text: At<String>| {
+        let found = GroupName::parse(&text);
+        if found.is_none() {
+            let hint = "a role, or \"role of department\"".to_owned();
+            reader.error(text.span, format!("`{}` is no group", text.value), Some(hint));
+        }
+        found
+    };
+    let found = match (who, to, from, close, open) {
+        (Some(person), Some(to), from, None, None) => {
+            let person = person.map(|person| PersonId::new(&person));
+            let to = to.and_then(&mut group);
+            let from = match from {
+                Some(from) => Some(from.and_then(&mut group)?),
+                None => None,
+            };
+            Order::Move { person: person?, to: to?, from }
+        }
+        (None, None, None, Some(close), None) => Order::Close { group: close.and_then(group)? },
+        (None, None, None, None, Some(open)) => Order::Open { group: open.and_then(group)? },
+        _ => {
+            let hint = "{ move = PERSON, to = GROUP }, { close = GROUP } or { open = GROUP }";
+            reader.error(span, "this is no move", Some(hint.to_owned()));
+            return None;
+        }
+    };
+    Some(At::new(found, span))
+}

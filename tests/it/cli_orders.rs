@@ -1,0 +1,156 @@
+//! A supervisor's orders through the program itself (clause B8): seen at once, written down, refused in
+//! words, over a restart, and emergency plans as a whole.
+
+use serde_json::Value;
+
+use super::cli_scene::Scene;
+
+const PLANS: &str = r#"
+[[emergency]]
+name   = "rush"
+clause = "B8"
+moves  = [
+  { move = "fritz.ebner", to = "operator" },
+  { move = "nina.adler", to = "shift_leader", from = "operator" },
+  { close = "finance" },
+]
+"#;
+
+fn scene() -> Scene {
+    let scene = Scene::with_company();
+    scene.edit(
+        "policy.toml",
+        "[[rule]]\nname   = \"new client\"",
+        &format!("{PLANS}\n[[rule]]\nname   = \"new client\""),
+    );
+    scene
+}
+
+fn row<'a>(rows: &'a Value, field: &str, name: &str) -> &'a Value {
+    let rows = rows.as_array().expect("a list");
+    rows.iter().find(|row| row[field] == name).unwrap_or_else(|| panic!("{name} is there"))
+}
+
+fn groups(scene: &Scene, person: &str) -> Vec<String> {
+    let agents = scene.json(&["agents"]);
+    let groups = row(&agents, "person", person)["groups"].as_array().expect("groups");
+    groups.iter().map(|g| g.as_str().expect("a name").to_owned()).collect()
+}
+
+fn closed_by(scene: &Scene, queue: &str) -> Value {
+    row(&scene.json(&["queues"]), "queue", queue)["closed_by"].clone()
+}
+
+#[test]
+fn b8_orders_are_seen_at_once_stand_over_a_restart_and_are_taken_back_by_a_supervisor() {
+    let scene = scene();
+    let server = scene.serve();
+    let by = ["--by", "nina.adler"];
+    let order = |words: &[&str]| scene.ok(&[words, &by].concat());
+    assert_eq!(
+        order(&["agent", "move", "olga.reim", "--to", "finance"]),
+        "olga.reim moved to finance\n"
+    );
+    assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
+    assert_eq!(row(&scene.json(&["agents"]), "person", "olga.reim")["moved_by"], "nina.adler");
+    order(&["queue", "close", "vip_manager of client_service"]);
+    assert_eq!(closed_by(&scene, "vip_manager of client_service"), "nina.adler");
+    assert_eq!(closed_by(&scene, "operator"), Value::Null);
+    let why = scene.ok(&["explain", "--from", "+49 30 23125 099"]);
+    assert!(!why.contains("olga.reim"), "she is no operator now: {why}");
+    // The agent's own ways do not undo it.
+    scene.ok(&["logout", "olga.reim"]);
+    scene.ok(&["login", "olga.reim"]);
+    assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
+    assert!(scene.ok(&["status"]).contains("olga.reim moved to finance (by nina.adler)"));
+    drop(server);
+    let _server = scene.serve();
+    assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
+    assert_eq!(closed_by(&scene, "vip_manager of client_service"), "nina.adler");
+    scene.ok(&["reload"]);
+    assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
+    order(&["agent", "back", "olga.reim"]);
+    order(&["queue", "open", "vip_manager of client_service"]);
+    assert_eq!(groups(&scene, "olga.reim"), ["operator", "operator of sales_support"]);
+    assert_eq!(scene.json(&["status"])["orders"], Value::Array(vec![]));
+    let events = scene.ok(&["events"]);
+    let ordered = events
+        .lines()
+        .filter(|l| l.contains("\"ordered\"") && l.contains("olga.reim moved to finance\""));
+    let first = ordered.map(str::to_owned).next().expect("an event");
+    assert!(first.contains("nina.adler (command by "), "{first}");
+}
+
+#[test]
+fn b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1() {
+    let scene = scene();
+    let _server = scene.serve();
+    let refused = |words: &[&str], why: &str| {
+        let (code, said) = scene.fails(words);
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(why), "{said}");
+    };
+    let to_finance = ["agent", "move", "olga.reim", "--to", "finance", "--by"];
+    let by = |who| [&to_finance[..], &[who]].concat();
+    refused(&by("pavel.horn"), "pavel.horn does not lead sales_support");
+    refused(&by("vera.lind"), "is no shift leader (B8)");
+    refused(&by("gerd.pohl"), "gerd.pohl is absent");
+    refused(&by("nobody"), "nobody is called nobody");
+    let nina = ["--by", "nina.adler"];
+    refused(
+        &[&["agent", "move", "olga", "--to", "finance"], &nina[..]].concat(),
+        "nobody is called olga",
+    );
+    refused(&[&["queue", "close", "pilots"], &nina[..]].concat(), "no group is called pilots");
+    refused(&[&["queue", "open", "operator"], &nina[..]].concat(), "is open");
+    refused(&[&["agent", "back", "olga.reim"], &nina[..]].concat(), "was not moved");
+    refused(&[&["plan", "revert"], &nina[..]].concat(), "no plan is in force");
+    refused(&[&["plan", "apply", "flood"], &nina[..]].concat(), "no plan called flood");
+    refused(
+        &[&["plan", "apply", "rush", "--by", "karl.winter"][..]].concat(),
+        "does not lead sales_support",
+    );
+    let gone = ["call", "move", "0000000000000001", "--to", "finance", "--by", "nina.adler"];
+    refused(&gone, "call");
+    assert_eq!(scene.json(&["status"])["orders"], Value::Array(vec![]), "nothing was changed");
+    assert_eq!(scene.fails(&["agent", "move", "olga.reim", "--to", "finance"]).0, 2, "by whom?");
+}
+
+#[test]
+fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
+    let scene = scene();
+    let server = scene.serve();
+    let nina = ["--by", "nina.adler"];
+    assert!(scene.ok(&["plan"]).contains("rush (B8)\n  fritz.ebner moved to operator\n"));
+    scene.ok(&[&["queue", "close", "finance of finance"], &nina[..]].concat());
+    let said = scene.ok(&[&["plan", "apply", "rush"], &nina[..]].concat());
+    assert!(said.starts_with("plan rush applied: fritz.ebner moved to operator, "), "{said}");
+    assert_eq!(groups(&scene, "fritz.ebner"), ["operator"]);
+    assert_eq!(groups(&scene, "nina.adler"), ["shift_leader", "shift_leader of sales_support"]);
+    assert!(scene.ok(&["plan"]).contains("rush (B8), in force by nina.adler"));
+    let (_, why) = scene.fails(&[&["plan", "apply", "evacuation"], &nina[..]].concat());
+    assert!(why.contains("the plan rush is in force"), "{why}");
+    drop(server);
+    let _server = scene.serve();
+    assert_eq!(scene.json(&["status"])["plan"]["plan"], "rush");
+    scene.ok(&[&["plan", "revert"], &nina[..]].concat());
+    assert_eq!(groups(&scene, "fritz.ebner"), ["finance", "finance of finance"]);
+    assert_eq!(closed_by(&scene, "finance of finance"), "nina.adler", "by hand, not of the plan");
+}
+
+#[test]
+fn b8_a_plan_that_names_nobody_is_refused_with_all_its_lines() {
+    let scene = scene();
+    scene.edit(
+        "policy.toml",
+        "{ move = \"fritz.ebner\", to = \"operator\" }",
+        "{ move = \"fritz\", to = \"operator\" }",
+    );
+    scene.edit("policy.toml", "{ close = \"finance\" }", "{ close = \"finances\" }");
+    let output = scene.run(&["check"]);
+    let text = super::cli_scene::out(&output) + &super::cli_scene::err(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("nobody is called fritz"), "{text}");
+    assert!(text.contains("no group is called finances"), "{text}");
+    assert!(text.contains("did you mean `finance`?"), "{text}");
+}

@@ -20,6 +20,7 @@ fn person(id: String, role: &str, department: &str) -> Person {
         id: id.as_str().into(),
         name: id.as_str().into(),
         roles: BTreeSet::from([Role::new(role)]),
+        levels: Default::default(),
         department: Some(department.into()),
         sip_user: Some(id.as_str().into()),
         supervisor: None,

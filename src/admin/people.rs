@@ -9,7 +9,7 @@ use super::args::{AbsenceAction, PeopleAction};
 use super::ask::tell_changed;
 use super::context::Context;
 use super::output::{Failure, Printed, table};
-use crate::domain::{Absence, PersonId};
+use crate::domain::{Absence, PersonId, Role};
 use crate::store::{ABSENCE_KINDS, NewAbsence, WhichAbsence, credentials, kind_name, kind_named};
 
 pub(super) fn absence(context: &Context, action: AbsenceAction) -> Result<Printed, Failure> {
@@ -105,7 +105,11 @@ fn list(context: &Context, realm: &str) -> Result<Printed, Failure> {
         .people
         .iter()
         .map(|person| {
-            let roles: Vec<&str> = person.roles.iter().map(|r| r.as_str()).collect();
+            let shown = |role: &Role| match person.levels.get(role) {
+                Some(level) => format!("{role}={level}"),
+                None => role.to_string(),
+            };
+            let roles: Vec<String> = person.roles.iter().map(shown).collect();
             let text = |value: Option<&str>| value.unwrap_or_default().to_string();
             vec![
                 person.id.to_string(),

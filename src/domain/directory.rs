@@ -30,6 +30,9 @@ pub struct Person {
     pub name: Arc<str>,
     /// All roles; one person may hold several (clause G2).
     pub roles: BTreeSet<Role>,
+    /// How skilled they are in each, from 1; 0 where it is not said. Left out of JSON if nowhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<Role, u8>,
     /// Where the person belongs; gives hours and time zone.
     pub department: Option<DepartmentId>,
     /// User part of the address of record; a person without one has no phone of ours.
@@ -343,6 +346,11 @@ impl Directory {
         let keys = keys.unwrap_or_default();
         let groups = keys.iter().filter_map(|key| self.groups.get(key)).map(|g| g.queue);
         std::iter::once(self.own_queue(agent)).chain(groups).collect()
+    }
+
+    /// How skilled an agent is in a role: 0 where nobody said so.
+    pub fn level(&self, agent: AgentId, role: &Role) -> u8 {
+        self.person(agent).and_then(|person| person.levels.get(role)).copied().unwrap_or(0)
     }
 
     /// A department by name.

@@ -147,6 +147,7 @@ pub(super) fn directory_rows(
 
 fn people(connection: &Connection, realm: &str, today: Date) -> rusqlite::Result<Vec<Person>> {
     let mut roles = sets(connection, "SELECT person, role FROM person_roles")?;
+    let mut levels = levels(connection)?;
     let text = "SELECT id, name, department, sip_user, supervisor, email, ha1_realm, ha1_md5, \
                 ha1_sha256 FROM people WHERE left_on IS NULL OR left_on > ?1 ORDER BY id";
     let mut query = connection.prepare_cached(text)?;
@@ -157,6 +158,7 @@ fn people(connection: &Connection, realm: &str, today: Date) -> rusqlite::Result
         Ok(Person {
             name: Arc::from(row.get::<_, String>(1)?),
             roles: roles.iter().map(|r| Role::new(r)).collect(),
+            levels: levels.remove(&id).unwrap_or_default(),
             department: row.get::<_, Option<String>>(2)?.map(|d| DepartmentId::new(&d)),
             credentials: credentials(row, sip_user.as_deref(), realm)?,
             sip_user: sip_user.map(Arc::from),
@@ -200,6 +202,22 @@ fn departments(connection: &Connection) -> rusqlite::Result<Vec<Department>> {
         })
     })?;
     rows.collect()
+}
+
+fn levels(connection: &Connection) -> rusqlite::Result<BTreeMap<String, BTreeMap<Role, u8>>> {
+    let mut levels: BTreeMap<String, BTreeMap<Role, u8>> = BTreeMap::new();
+    // A file that is only read may be of an older version.
+    let there = "SELECT 1 FROM sqlite_schema WHERE name = 'person_levels'";
+    if !connection.prepare_cached(there)?.exists([])? {
+        return Ok(levels);
+    }
+    let mut query = connection.prepare_cached("SELECT person, role, level FROM person_levels")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let role = Role::new(&row.get::<_, String>(1)?);
+        levels.entry(row.get(0)?).or_default().insert(role, row.get(2)?);
+    }
+    Ok(levels)
 }
 
 fn sets(

@@ -21,7 +21,7 @@ pub const APPLICATION: i32 = 0x7e1e_c11e;
 pub const CHANGES_MAX: i64 = 200_000;
 
 /// All steps from an empty file to today's schema.
-pub const STEPS: &[Migration] = &[V1];
+pub const STEPS: &[Migration] = &[V1, V2];
 
 const V1: Migration = r"
 CREATE TABLE clients (
@@ -110,6 +110,16 @@ CREATE TABLE changes (
 ) STRICT;
 ";
 
+/// Skill levels. A table of its own: programs write rows of `person_roles` without naming columns.
+const V2: Migration = r"
+CREATE TABLE person_levels (
+    person TEXT NOT NULL,
+    role   TEXT NOT NULL CHECK (role <> ''),
+    level  INTEGER NOT NULL CHECK (level BETWEEN 1 AND 100),
+    PRIMARY KEY (person, role)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Every trigger, by name. Created with the schema, and again at each opening if one is missing: a
 /// program that rebuilds a table drops its triggers.
 pub fn triggers() -> Vec<(String, String)> {
@@ -128,7 +138,9 @@ pub fn triggers() -> Vec<(String, String)> {
         balance_touched(),
         password_of_another_user(),
     ];
-    for table in ["people", "person_roles", "departments", "department_regions", "absences"] {
+    for table in
+        ["people", "person_roles", "person_levels", "departments", "department_regions", "absences"]
+    {
         for event in ["INSERT", "UPDATE", "DELETE"] {
             let name = format!("{table}_{}", event.to_lowercase());
             all.push(logged(&name, &format!("AFTER {event} ON {table}"), "NULL"));

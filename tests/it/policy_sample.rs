@@ -33,6 +33,7 @@ fn sample(scene: &Scene) -> (Directory, Vec<Client>) {
         id: "aaron.left".into(),
         name: "Aaron Left".into(),
         roles: Default::default(),
+        levels: Default::default(),
         department: None,
         sip_user: None,
         supervisor: None,

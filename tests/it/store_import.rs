@@ -312,6 +312,29 @@ fn people_come_with_roles_and_passwords_and_move_their_extensions() {
 }
 
 #[test]
+fn a_role_may_come_with_a_skill_level() {
+    let scene = Scene::new();
+    let levels = |scene: &Scene| -> Vec<(String, u8)> {
+        let rows = scene.db().directory_rows(REALM, scene.today()).expect("rows");
+        rows.people[0].levels.iter().map(|(role, level)| (role.to_string(), *level)).collect()
+    };
+    let text = "id,name,roles\nanna,Anna,Operator=3 manager\n";
+    assert!(scene.import(ImportKind::People, text).expect("imported").written);
+    assert_eq!(levels(&scene), [("operator".to_owned(), 3)]);
+    scene.import(ImportKind::People, "id,roles\nanna,operator=5 manager=1\n").expect("imported");
+    assert_eq!(levels(&scene), [("manager".to_owned(), 1), ("operator".to_owned(), 5)]);
+    let again = scene.import(ImportKind::People, "id,roles\nanna,manager=1 operator=5\n");
+    assert_eq!(again.expect("imported").changed, 0, "nothing is other than before");
+    scene.import(ImportKind::People, "id,roles\nanna,operator\n").expect("imported");
+    assert_eq!(levels(&scene), []);
+    for bad in ["operator=0", "operator=101", "operator=x", "=3"] {
+        let text = format!("id,roles\nanna,{bad}\n");
+        let report = scene.import(ImportKind::People, &text).expect("a report");
+        assert!(report.bad[0].reason.starts_with("roles: '"), "{report:?}");
+    }
+}
+
+#[test]
 fn departments_and_absences_are_keyed_and_checked() {
     let scene = Scene::new();
     scene.import(ImportKind::People, "id,name\nanna,Anna\nboris,Boris\n").expect("people");

@@ -9,6 +9,7 @@ fn person(id: &str, department: &str, roles: &[&str]) -> Person {
         id: PersonId::new(id),
         name: Arc::from(id),
         roles: roles.iter().map(|r| Role::new(r)).collect(),
+        levels: BTreeMap::new(),
         department: (!department.is_empty()).then(|| DepartmentId::new(department)),
         sip_user: Some(Arc::from(id)),
         supervisor: None,

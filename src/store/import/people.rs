@@ -1,6 +1,6 @@
 //! Rows of people: keyed by `id`. A `password` is kept as HA1 only.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -23,6 +23,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("left_on", &["left", "ausgetreten", "уволен"]),
 ];
 
+/// The highest skill level.
+const LEVEL_MAX: u8 = 100;
+
 /// Columns of the table that are one text each.
 const TEXTS: [&str; 6] = ["name", "department", "sip_user", "supervisor", "email", "left_on"];
 
@@ -30,7 +33,8 @@ const TEXTS: [&str; 6] = ["name", "department", "sip_user", "supervisor", "email
 pub(super) struct PersonRow {
     id: String,
     texts: Vec<Option<Option<String>>>,
-    roles: Option<BTreeSet<String>>,
+    /// With the level in each; 0 where the file says none.
+    roles: Option<BTreeMap<String, u8>>,
     password: Option<String>,
 }
 
@@ -88,10 +92,14 @@ impl Table for PersonRows {
             wrong.push("name is empty".into());
         }
         let roles = cells.cell("roles").map(|cell| {
-            let roles = fields::words(cell);
-            let wrong_roles = roles.iter().filter_map(|role| fields::short_name(role).err());
-            wrong.extend(wrong_roles.map(|why| format!("roles: {why}")));
-            roles.iter().map(|role| role.to_lowercase()).collect()
+            let roles = fields::words(cell).into_iter().filter_map(|word| match role(&word) {
+                Ok(role) => Some(role),
+                Err(why) => {
+                    wrong.push(format!("roles: {why}"));
+                    None
+                }
+            });
+            roles.collect()
         });
         let password = cells.text("password").map(str::to_owned);
         match id {
@@ -177,6 +185,18 @@ impl Table for PersonRows {
     }
 }
 
+/// `operator`, or with a skill level `operator=3`.
+fn role(word: &str) -> Result<(String, u8), String> {
+    let (role, level) = match word.split_once('=') {
+        Some((role, level)) => match level.parse() {
+            Ok(level) if (1..=LEVEL_MAX).contains(&level) => (role, level),
+            _ => return Err(format!("'{word}': a level is 1 to {LEVEL_MAX}")),
+        },
+        None => (word, 0),
+    };
+    fields::short_name(role).map(|role| (role.to_lowercase(), level))
+}
+
 /// One phone has one user. A user may move to another person if the earlier line frees it.
 fn free(
     db: &Connection,
@@ -203,17 +223,29 @@ fn sip_user(db: &Connection, row: &PersonRow) -> rusqlite::Result<Option<String>
     Ok(db.query_row(text, [&row.id], |found| found.get(0)).optional()?.flatten())
 }
 
-/// Makes the person's roles these; says whether they were others.
-fn put_roles(tx: &Transaction<'_>, id: &str, roles: &BTreeSet<String>) -> rusqlite::Result<bool> {
-    let mut query = tx.prepare_cached("SELECT role FROM person_roles WHERE person = ?1")?;
-    let known: BTreeSet<String> =
-        query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+/// Makes the person's roles and levels these; says whether they were others.
+fn put_roles(
+    tx: &Transaction<'_>,
+    id: &str,
+    roles: &BTreeMap<String, u8>,
+) -> rusqlite::Result<bool> {
+    let mut query = tx.prepare_cached(
+        "SELECT role, ifnull(level, 0) FROM person_roles LEFT JOIN person_levels
+         USING (person, role) WHERE person = ?1",
+    )?;
+    let known: BTreeMap<String, u8> =
+        query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     if known == *roles {
         return Ok(false);
     }
     tx.execute("DELETE FROM person_roles WHERE person = ?1", [id])?;
-    for role in roles {
+    tx.execute("DELETE FROM person_levels WHERE person = ?1", [id])?;
+    for (role, level) in roles {
         tx.execute("INSERT INTO person_roles (person, role) VALUES (?1, ?2)", (id, role))?;
+        if *level > 0 {
+            let text = "INSERT INTO person_levels (person, role, level) VALUES (?1, ?2, ?3)";
+            tx.execute(text, (id, role, level))?;
+        }
     }
     Ok(true)
 }

@@ -69,6 +69,7 @@ pub fn person(id: &str, roles: &[&str], department: &str) -> Person {
         id: id.into(),
         name: id.into(),
         roles: roles.iter().map(|r| (*r).into()).collect(),
+        levels: Default::default(),
         department: Some(department.into()),
         sip_user: Some(id.into()),
         supervisor: None,

@@ -90,6 +90,7 @@ pub fn person(id: &str, roles: &str, department: &str) -> Person {
         id: id.into(),
         name: id.into(),
         roles: roles.split_whitespace().map(Role::new).collect(),
+        levels: Default::default(),
         department: (!department.is_empty()).then(|| department.into()),
         sip_user: Some(id.into()),
         supervisor: None,

@@ -174,7 +174,7 @@ impl Desk {
             if bound && word.shard() != self.me {
                 return None;
             }
-            let next = word.step(AgentState::Talking, self.me);
+            let next = self.board.step(word, AgentState::Talking, self.me);
             match self.board.swap(agent.index(), word, next) {
                 Ok(word) => {
                     let token = Token { agent, word };

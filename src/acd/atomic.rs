@@ -29,7 +29,7 @@ impl Table {
     }
 }
 
-/// A table of figures on which the protocol does not rest: lengths, tallies. Standard atomics even in a
+/// A table of figures on which the protocol does not rest: depths, scores, tallies. Standard atomics even in a
 /// model, so that they do not multiply its states.
 pub(super) struct Figures(Box<[std::sync::atomic::AtomicU64]>);
 
@@ -47,10 +47,5 @@ impl Figures {
     /// The figure at a place.
     pub(super) fn at(&self, place: usize) -> &std::sync::atomic::AtomicU64 {
         &self.0[place]
-    }
-
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
     }
 }

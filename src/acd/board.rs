@@ -146,7 +146,7 @@ pub struct Board {
     arriving: Table,
     depth: Figures,
     waiting: Figures,
-    len: Figures,
+    len: Table,
     pub(super) scores: Scores,
     pub(super) elsewhere: Figures,
     pub(super) bells: Bells,
@@ -187,7 +187,7 @@ impl Board {
             depth: Figures::new(queues * shards),
             waiting: Figures::filled(queues * shards, Moment::NEVER.micros()),
             scores: Scores::new(agents),
-            len: Figures::new(queues),
+            len: Table::new(queues, 0),
             elsewhere: Figures::new(shards * agents.div_ceil(64)),
             bells: Bells::new(shards, agents),
             suspect: Table::new(shards.div_ceil(64), 0),
@@ -331,9 +331,11 @@ impl Board {
         if !self.roster.write(place, serves) {
             return Ok(());
         }
-        // SeqCst: whoever lets this agent go idle, or a caller in, afterwards sees the new row, or we see
-        // what they wrote (models M8, M9).
-        fence(Ordering::SeqCst);
+        if !self.lacks(Part::RosterFence) {
+            // SeqCst: whoever lets this agent go idle, or a caller in, afterwards sees the new row, or we
+            // see what they wrote (models M8, M9).
+            fence(Ordering::SeqCst);
+        }
         self.roster.tidy(place);
         if !self.lacks(Part::RosterTake) {
             self.pull(self.shard(owner), place);
@@ -474,7 +476,13 @@ impl Board {
 
     /// One caller more in `queue`, unless it is full. Wait-free.
     pub(super) fn admit(&self, queue: usize) -> bool {
-        // Relaxed: only the count itself matters, and read-modify-writes of one word have one order.
+        if self.lacks(Part::AdmitFirst) {
+            let before = self.len.at(queue).load(Ordering::Relaxed);
+            self.len.at(queue).store(before + 1, Ordering::Relaxed);
+            return before < u64::from(self.limits.queue_len_max);
+        }
+        // Relaxed: only the count itself matters, and read-modify-writes of one word have one order
+        // (model M24).
         let before = self.len.at(queue).fetch_add(1, Ordering::Relaxed);
         let fits = before < u64::from(self.limits.queue_len_max);
         if !fits {
@@ -522,6 +530,10 @@ impl Board {
     /// Marks `agent` for `shard` and wakes it, always: a ringer that stalls between mark and wake must
     /// not swallow another's. Wait-free but for the waker.
     pub(super) fn ring(&self, shard: usize, agent: usize) {
+        if self.lacks(Part::MarkFirst) {
+            self.wake(shard);
+            return self.bells.ring(shard, agent);
+        }
         self.bells.ring(shard, agent);
         self.wake(shard);
     }

@@ -426,7 +426,10 @@ impl Desk {
 
     /// Puts the call into its queues or takes it out of them, whatever it wants now. Wait-free.
     pub(super) fn restand(&mut self, call: CallKey) {
-        let Some((stands, queues)) = self.lines.stand(call) else { return };
+        let Some((stands, mut queues)) = self.lines.stand(call) else { return };
+        if self.board.lacks(Part::LeaveAll) {
+            queues.truncate(1);
+        }
         for queue in queues {
             if stands {
                 self.board.readmit(queue);

@@ -17,6 +17,8 @@
 //!
 //! Progress: a failed compare-and-swap means that somebody else moved this agent or its flags: lock-free.
 
+use std::time::Duration;
+
 use super::atomic::{Ordering, fence};
 use super::board::Board;
 use super::key::Key;
@@ -78,7 +80,9 @@ impl Board {
                 if key == Key::EMPTY {
                     continue;
                 }
-                let counted = key.ahead(entry.credit());
+                let credit =
+                    if self.lacks(Part::HeadStart) { Duration::ZERO } else { entry.credit() };
+                let counted = key.ahead(credit);
                 let better = best.is_none_or(|best| counted < best.counted);
                 if better && (shard == me || !self.is_suspect(shard)) {
                     best = Some(Best { counted, key, queue, shard });
@@ -128,7 +132,12 @@ impl Board {
     /// Takes an agent seen as `word` into the hand of `me`: idle ones, and out of another hand. The
     /// epoch makes a holder's later commit fail (models M9, M15). Lock-free.
     pub(super) fn take(&self, me: usize, agent: usize, word: Word) -> Option<Word> {
-        self.swap(agent, word, word.step(AgentState::Hand, me)).ok()
+        let next = self.step(word, AgentState::Hand, me);
+        if self.lacks(Part::TakeSwap) {
+            self.words.at(agent).store(next.bits(), Ordering::Release);
+            return Some(next);
+        }
+        self.swap(agent, word, next).ok()
     }
 
     /// Agents whose bell was rung for `me` and who are in its hand. The bell is taken first: a mark set
@@ -155,8 +164,8 @@ impl Board {
                 Some(Best { queue, shard, .. }) if shard == me => {
                     return Placed::Mine { queue, word };
                 }
-                Some(Best { shard, .. }) => word.step(AgentState::Hand, shard),
-                None => word.step(AgentState::Free, 0),
+                Some(Best { shard, .. }) => self.step(word, AgentState::Hand, shard),
+                None => self.step(word, AgentState::Free, 0),
             };
             if next.state() == AgentState::Hand && self.lacks(Part::HandBeforeBell) {
                 self.ring(next.shard(), agent);
@@ -221,7 +230,7 @@ impl Board {
     /// Binds an agent in the hand of `me`, seen as `word` without flags: the linearisation point of an
     /// assignment. `Err`: the word as it is now; a flag that came first wins (model M4).
     pub(super) fn commit(&self, me: usize, agent: usize, word: Word) -> Result<Token, Word> {
-        let next = word.step(AgentState::Offered, me);
+        let next = self.step(word, AgentState::Offered, me);
         if self.lacks(Part::CommitSwap) {
             self.words.at(agent).store(next.bits(), Ordering::Release);
         } else {
@@ -235,7 +244,7 @@ impl Board {
         let agent = token.agent.index();
         let mut word = self.word(agent);
         while word.is_same_step(token.word) {
-            let next = word.step(state, shard);
+            let next = self.step(word, state, shard);
             match self.swap(agent, word, next) {
                 Ok(_) => return Some(next),
                 Err(seen) => word = seen,
@@ -260,6 +269,12 @@ impl Board {
     pub(super) fn lower(&self, agent: usize, flags: Flags) -> Word {
         // AcqRel: the score stored before it is seen by who sees the agent idle.
         Word::from_bits(self.words.at(agent).fetch_and(!flags.bits(), Ordering::AcqRel))
+    }
+
+    /// The word after a change of state.
+    pub(super) fn step(&self, word: Word, state: AgentState, shard: usize) -> Word {
+        let next = word.step(state, shard);
+        if self.lacks(Part::Epoch) { next.with_epoch_of(word) } else { next }
     }
 
     /// Replaces exactly the word seen. `Err`: the word as it is.

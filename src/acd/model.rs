@@ -3,18 +3,27 @@
 //!
 //! Real desks on loom's threads, one agent unless said, time standing still: nobody sweeps. After the
 //! threads are joined every desk turns until nobody is in a hand; then no agent may be idle beside a
-//! waiting caller.
+//! waiting caller. Most models explore every execution; those with many threads or steps, and all
+//! twins, every one with at most [`SWITCHES`] forced switches of thread. Figures (scores, depths,
+//! tallies) are no part of the protocol and no loom atomics; the lengths of queues are (M24).
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use callers::*;
 use loom::thread::spawn;
+use words::*;
 
 use super::weak::Part;
 use super::word::{AgentState, Flags, Token, Word};
 use super::*;
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
+mod callers;
+mod words;
+
+/// The preemption bound where there is one.
+const SWITCHES: usize = 4;
 const NOW: Moment = Moment::from_millis(1);
 const ANNA: AgentId = AgentId(0);
 const BORIS: AgentId = AgentId(1);
@@ -41,11 +50,49 @@ fn explore(lacking: &'static [Part], world: fn(&[Part]), switches: Option<usize>
     executions.load(std::sync::atomic::Ordering::Relaxed)
 }
 
+/// A worker's sleep: a wake-up before it ends it at once.
+#[derive(Default)]
+struct Sleeper {
+    woken: loom::sync::Mutex<bool>,
+    changed: loom::sync::Condvar,
+}
+
+impl Sleeper {
+    fn sleep(&self) {
+        let mut woken = self.woken.lock().expect("nobody panics here");
+        while !std::mem::take(&mut *woken) {
+            woken = self.changed.wait(woken).expect("nobody panics here");
+        }
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(&self) {
+        *self.woken.lock().expect("nobody panics here") = true;
+        self.changed.notify_one();
+    }
+}
+
 /// One group, everybody serves it and is there.
 fn board(lacking: &[Part], shards: u16, agents: u16) -> (Arc<Board>, Vec<Desk>) {
-    let limits =
-        BoardLimits { agents, groups: 1, shards, queue_len_max: 9, credit_max: Duration::ZERO };
+    board_of(lacking, shards, agents, 9)
+}
+
+/// The same with room for so many callers in a queue.
+fn board_of(lacking: &[Part], shards: u16, agents: u16, room: u32) -> (Arc<Board>, Vec<Desk>) {
     let wakers = (0..shards).map(|_| Arc::new(NoWake) as Arc<dyn Wake>).collect();
+    staffed(lacking, shards, agents, room, wakers)
+}
+
+fn staffed(
+    lacking: &[Part],
+    shards: u16,
+    agents: u16,
+    queue_len_max: u32,
+    wakers: Vec<Arc<dyn Wake>>,
+) -> (Arc<Board>, Vec<Desk>) {
+    let credit_max = Duration::from_secs(1);
+    let limits = BoardLimits { agents, groups: 1, shards, queue_len_max, credit_max };
     let mut board = Board::new(limits, wakers);
     board.lacking = lacking.to_vec();
     let board = Arc::new(board);
@@ -77,8 +124,28 @@ fn busy(desk: &mut Desk, agent: AgentId) -> Token {
     desk.adopt_talking(agent).expect("free")
 }
 
+/// Makes `word` the first agent's.
+fn put(board: &Board, word: Word) -> Word {
+    board.words.at(0).store(word.bits(), super::atomic::Ordering::SeqCst);
+    word
+}
+
 /// All turn until nobody is in a hand. Who has the caller of each desk.
 fn settle(board: &Board, desks: &mut [Desk]) -> Vec<Option<AgentId>> {
+    turn_until_at_rest(board, desks);
+    desks
+        .iter_mut()
+        .map(|desk| {
+            let first = desk.poll()?;
+            assert!(board.is_current(first.token), "the agent was taken from the caller");
+            assert_eq!(desk.poll(), None, "one caller, one agent");
+            Some(first.agent)
+        })
+        .collect()
+}
+
+/// All turn until nobody is in a hand; then nobody is idle beside a waiting caller.
+fn turn_until_at_rest(board: &Board, desks: &mut [Desk]) {
     for round in 0.. {
         desks.iter_mut().for_each(|desk| desk.turn(NOW));
         let words: Vec<Word> = (0..board.words.len()).map(|agent| board.word(agent)).collect();
@@ -87,349 +154,10 @@ fn settle(board: &Board, desks: &mut [Desk]) -> Vec<Option<AgentId>> {
                 let beside = word.is_idle() && board.best(0, agent).is_some();
                 assert!(!beside, "agent {agent} is idle beside a waiting caller");
             }
-            break;
+            return;
         }
         assert!(round < 5, "left in a hand: {words:?}");
     }
-    desks
-        .iter_mut()
-        .map(|desk| {
-            let first = desk.poll().map(|assignment| assignment.agent);
-            assert_eq!(desk.poll(), None, "one caller, one agent");
-            first
-        })
-        .collect()
-}
-
-/// M1: a caller arrives on one shard while another frees the agent.
-fn arrive_and_free(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    let other = spawn(move || {
-        enter(&mut y, 1, 5);
-        y.turn(NOW);
-        y
-    });
-    assert!(x.release(NOW, token, After::Free));
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
-}
-
-/// M2: two callers arrive on two shards, one agent is idle.
-fn two_arrive(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let other = spawn(move || {
-        enter(&mut y, 1, 5);
-        y
-    });
-    enter(&mut x, 0, 7);
-    let y = other.join().expect("no check failed");
-    let mut desks = [x, y];
-    let served = settle(&board, &mut desks);
-    assert_eq!(served.iter().flatten().count(), 1);
-    assert_eq!(board.len(QUEUE), 1);
-}
-
-/// M3: an older caller waits elsewhere; the agent comes back from a break while a new caller arrives.
-fn resume_beside_an_older_caller(lacking: &[Part]) {
-    let (board, mut desks) = board(lacking, 3, 1);
-    desks[0].set_flag(ANNA, Flags::PAUSED);
-    enter(&mut desks[1], 1, 5);
-    let mut z = desks.pop().expect("three shards");
-    let other = spawn(move || {
-        enter(&mut z, 2, 7);
-        z
-    });
-    desks[0].clear_flag(NOW, ANNA, Flags::PAUSED);
-    desks.push(other.join().expect("no check failed"));
-    assert_eq!(settle(&board, &mut desks), [None, Some(ANNA), None]);
-}
-
-/// M4: a pause that came before the offer is never followed by one.
-fn pause_and_commit(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (_x, mut y) = pair(desks);
-    let other = spawn(move || {
-        enter(&mut y, 1, 5);
-        y
-    });
-    let before = board.raise(0, Flags::PAUSED);
-    let mut y = other.join().expect("no check failed");
-    let end = board.word(0);
-    assert!(end.flags().contains(Flags::PAUSED), "the pause is lost");
-    if before.state() != AgentState::Offered {
-        assert_eq!(end.state(), AgentState::Free, "offered after the pause");
-        assert_eq!(y.poll(), None);
-    }
-}
-
-/// M5: an agent handed to a shard is taken back by a sweep, falsely, while that shard binds.
-fn revoke_and_commit(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    enter(&mut y, 1, 5);
-    enter(&mut x, 0, 7);
-    assert!(x.release(NOW, token, After::Free));
-    let other = spawn(move || {
-        y.turn(NOW);
-        y
-    });
-    x.turn(NOW + SWEEP_EVERY);
-    x.turn(NOW + SWEEP_EVERY + HAND_LIMIT);
-    let y = other.join().expect("no check failed");
-    let served = settle(&board, &mut [x, y]);
-    assert_eq!(served.iter().flatten().count(), 1);
-    assert_eq!(board.len(QUEUE), 1);
-}
-
-/// M6: the caller hangs up while the agent is handed over; the other shard's caller gets the agent back.
-fn hang_up_and_hand_over(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    enter(&mut y, 1, 5);
-    enter(&mut x, 0, 7);
-    let other = spawn(move || {
-        assert!(y.withdraw(call(1)));
-        y.turn(NOW);
-        let unpolled = y.poll();
-        (y, unpolled)
-    });
-    assert!(x.release(NOW, token, After::Free));
-    x.turn(NOW);
-    let (y, unpolled) = other.join().expect("no check failed");
-    assert_eq!(unpolled, None, "the caller is gone");
-    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
-}
-
-/// M7: a shard passed over as stalled comes back while the agent goes idle past its caller.
-fn revive_and_free(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    enter(&mut y, 1, 5);
-    board.suspect(1);
-    let other = spawn(move || {
-        y.turn(NOW);
-        y
-    });
-    assert!(x.release(NOW, token, After::Free));
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
-}
-
-/// M8: an agent is moved into the queue where a caller waits, while coming free.
-fn move_in_and_free(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    let own = board.own_queue(ANNA);
-    y.enter(NOW, call(1), Ask::default(), &[own]).expect("room");
-    let shared = board.clone();
-    let other = spawn(move || {
-        shared
-            .set_roster(ShardId(1), ANNA, &[QUEUE, own].map(Serve::from))
-            .expect("within the bounds");
-        y.turn(NOW);
-        y
-    });
-    assert!(x.release(NOW, token, After::Free));
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
-}
-
-/// M9: once an agent was moved out, unbound, no offer from the old queue follows.
-fn move_out_and_commit(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    enter(&mut y, 1, 5);
-    // In the hand of shard 1, rung for.
-    assert!(x.release(NOW, token, After::Free));
-    let other = spawn(move || {
-        y.turn(NOW);
-        y.poll()
-    });
-    board.set_roster(ShardId(0), ANNA, &[]).expect("within the bounds");
-    let moved = board.word(0);
-    let offered = other.join().expect("no check failed");
-    if moved.state() != AgentState::Offered {
-        assert_eq!(offered, None, "offered after the move");
-    }
-}
-
-/// M10: two agents are handed over by two threads while the bell is answered.
-fn two_ring(lacking: &[Part]) {
-    let (board, mut desks) = board(lacking, 3, 2);
-    let mut y = desks.pop().expect("three shards");
-    let (mut x, mut z) = pair(desks);
-    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
-    let later = CallKey::new(1, ShardId(2), 2);
-    enter(&mut y, 2, 5);
-    y.enter(NOW, later, Ask::default(), &[QUEUE]).expect("room");
-    let one = spawn(move || assert!(x.release(NOW, anna, After::Free)));
-    let two = spawn(move || assert!(z.release(NOW, boris, After::Free)));
-    y.turn(NOW);
-    one.join().expect("no check failed");
-    two.join().expect("no check failed");
-    y.turn(NOW);
-    assert!(y.poll().is_some() && y.poll().is_some(), "both callers are served");
-    assert_eq!(board.len(QUEUE), 0);
-}
-
-/// M11: the agent comes back from a break while a caller arrives.
-fn resume_and_arrive(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    x.set_flag(ANNA, Flags::PAUSED);
-    let other = spawn(move || {
-        enter(&mut y, 1, 5);
-        y
-    });
-    x.clear_flag(NOW, ANNA, Flags::PAUSED);
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
-}
-
-/// M13: an agent comes free while two callers arrive on two more shards.
-fn free_and_two_arrive(lacking: &[Part]) {
-    let (board, mut desks) = board(lacking, 3, 1);
-    let mut z = desks.pop().expect("three shards");
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut x, ANNA);
-    let one = spawn(move || {
-        enter(&mut y, 1, 5);
-        y
-    });
-    let two = spawn(move || {
-        enter(&mut z, 2, 6);
-        z
-    });
-    assert!(x.release(NOW, token, After::Free));
-    let y = one.join().expect("no check failed");
-    let z = two.join().expect("no check failed");
-    let served = settle(&board, &mut [x, y, z]);
-    assert_eq!(served.iter().flatten().count(), 1);
-}
-
-/// M16: two agents come free on two shards for one older caller on a third; the one too many comes back
-/// to the younger caller.
-fn two_freed_for_one_caller(lacking: &[Part]) {
-    let (board, mut desks) = board(lacking, 3, 2);
-    let mut z = desks.pop().expect("three shards");
-    let (mut x, mut y) = pair(desks);
-    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
-    enter(&mut y, 1, 5);
-    enter(&mut x, 0, 7);
-    let one = spawn(move || {
-        y.turn(NOW);
-        y
-    });
-    let two = spawn(move || {
-        assert!(z.release(NOW, boris, After::Free));
-        z
-    });
-    assert!(x.release(NOW, anna, After::Free));
-    x.turn(NOW);
-    let y = one.join().expect("no check failed");
-    let z = two.join().expect("no check failed");
-    let served = settle(&board, &mut [x, y, z]);
-    assert!(served[0].is_some() && served[1].is_some() && served[0] != served[1]);
-}
-
-/// M17: a caller in two queues, an agent of each comes free on two other shards: bound once.
-fn two_freed_for_a_caller_in_two_queues(lacking: &[Part]) {
-    let (board, mut desks) = board(lacking, 3, 2);
-    let mut z = desks.pop().expect("three shards");
-    let (mut x, mut y) = pair(desks);
-    let (anna, boris) = (busy(&mut x, ANNA), busy(&mut z, BORIS));
-    let own = [board.own_queue(ANNA), board.own_queue(BORIS)];
-    for (agent, own) in [(ANNA, own[0]), (BORIS, own[1])] {
-        board.set_roster(ShardId(0), agent, &[own.into()]).expect("within the bounds");
-    }
-    let one = spawn(move || {
-        y.enter(NOW, call(1), Ask::default(), &own).expect("room");
-        y
-    });
-    let two = spawn(move || {
-        assert!(z.release(NOW, boris, After::Free));
-        z
-    });
-    assert!(x.release(NOW, anna, After::Free));
-    let y = one.join().expect("no check failed");
-    let z = two.join().expect("no check failed");
-    let served = settle(&board, &mut [x, y, z]);
-    assert!(served[1].is_some());
-    let idle = [ANNA, BORIS].map(|agent| board.presence(agent).is_free());
-    assert!(idle[0] ^ idle[1]);
-}
-
-/// M19: a rest is ended by the agent and by a sweep at once.
-fn end_a_rest_twice(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    let token = busy(&mut y, ANNA);
-    let until = NOW + HAND_LIMIT;
-    assert!(y.release(NOW, token, After::Wrap(until)));
-    enter(&mut x, 0, 7);
-    let other = spawn(move || {
-        y.end_wrap(until, ANNA);
-        y
-    });
-    x.turn(until);
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
-}
-
-/// M20: a failed offer returns its caller and flags its agent while another agent comes free.
-fn return_and_free(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 2);
-    let (mut x, mut y) = pair(desks);
-    let anna = busy(&mut x, ANNA);
-    enter(&mut y, 1, 5);
-    let boris = y.poll().expect("Boris is idle").token;
-    let other = spawn(move || {
-        y.give_back(NOW, call(1), boris);
-        y.set_flag(BORIS, Flags::NO_ANSWER);
-        assert!(y.release(NOW, boris, After::Free));
-        y
-    });
-    assert!(x.release(NOW, anna, After::Free));
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
-}
-
-/// M21: a caller is on the way into one shard's line while a later one finds the idle agent.
-fn arrive_and_arrive_later(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    x.arriving(NOW + Duration::from_micros(5));
-    let other = spawn(move || {
-        enter(&mut y, 1, 7);
-        y.turn(NOW);
-        y
-    });
-    enter(&mut x, 0, 5);
-    x.arrived();
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [Some(ANNA), None]);
-}
-
-/// M22: the caller on the way goes nowhere; the agent handed there comes back.
-fn arrive_and_come_to_nothing(lacking: &[Part]) {
-    let (board, desks) = board(lacking, 2, 1);
-    let (mut x, mut y) = pair(desks);
-    x.arriving(NOW + Duration::from_micros(5));
-    let other = spawn(move || {
-        enter(&mut y, 1, 7);
-        y
-    });
-    x.arrived();
-    let y = other.join().expect("no check failed");
-    assert_eq!(settle(&board, &mut [x, y]), [None, Some(ANNA)]);
 }
 
 macro_rules! holds {
@@ -438,7 +166,7 @@ macro_rules! holds {
         fn $name() {
             let executions = explore(&[], $world, $switches);
             println!("{executions} executions");
-            assert!(executions > 5, "hardly anything was explored");
+            assert!(executions > 1, "nothing was explored");
         })+
     };
 }
@@ -448,7 +176,7 @@ macro_rules! needs {
         $(#[test]
         #[should_panic]
         fn $name() {
-            explore(&[$(Part::$part),+], $world, Some(4));
+            explore(&[$(Part::$part),+], $world, Some(SWITCHES));
         })+
     };
 }
@@ -466,16 +194,25 @@ holds! {
     m09_no_offer_follows_a_move: move_out_and_commit;
     m10_no_bell_is_lost: two_ring;
     m11_a_caller_who_arrives_while_an_agent_comes_back_is_served: resume_and_arrive;
+    m14_of_two_who_take_an_agent_back_one_does: revoke_twice;
+    m15_a_hand_over_that_was_taken_back_binds_nobody: hand_over_again;
+    m18_helpers_let_in_serve_at_once: open_help_and_free;
     m19_a_rest_ends_once: end_a_rest_twice;
     m20_a_returned_caller_gets_whoever_comes_free: return_and_free;
     m21_no_later_caller_overtakes_one_on_the_way: arrive_and_arrive_later;
     m22_a_caller_who_comes_to_nothing_holds_nobody: arrive_and_come_to_nothing;
+    m23_both_shards_count_the_head_start: head_start_and_free;
+    m24_no_queue_takes_more_than_it_may: two_arrive_for_one_place;
+    m25_no_wake_up_is_lost: sleep_and_hand_over;
+    m26_a_wrapped_epoch_tells_words_apart: hand_over_again_as_the_epoch_wraps;
+    m27_a_caller_who_arrives_while_helpers_are_let_in_is_served: open_help_and_arrive;
 }
 
 // Many threads or many steps: with a bound.
 holds! {
-    Some(4),
+    Some(SWITCHES),
     m08_an_agent_moved_in_serves_at_once: move_in_and_free;
+    m12_a_call_that_rings_two_gets_both: ring_two;
     m13_an_agent_who_comes_free_serves_one_of_two_arrivals: free_and_two_arrive;
     m16_an_agent_too_many_comes_back: two_freed_for_one_caller;
     m17_a_caller_in_two_queues_is_bound_once: two_freed_for_a_caller_in_two_queues;
@@ -487,16 +224,35 @@ needs! {
     m01_needs_more_than_acquire_and_release: arrive_and_free without ShowFence, PlaceFence;
     m01_needs_the_second_look: arrive_and_free without PlaceLook;
     m01_needs_the_hand_before_the_bell: arrive_and_free without HandBeforeBell;
+    m02_needs_taking_by_swap: two_arrive without TakeSwap;
     m03_needs_arrivals_that_place: resume_beside_an_older_caller without ArrivalPlaces;
     m04_needs_commit_by_swap: pause_and_commit without CommitSwap;
+    m05_needs_commit_by_swap: revoke_and_commit without CommitSwap;
+    m06_needs_the_hand_before_the_bell: hang_up_and_hand_over without HandBeforeBell;
     m07_needs_the_fence_in_revive: revive_and_free without ReviveFence;
     m07_needs_the_fence_in_place: revive_and_free without PlaceFence;
     m08_needs_the_take: move_in_and_free without RosterTake;
+    m08_needs_the_fence: move_in_and_free without RosterFence;
     m09_needs_the_take: move_out_and_commit without RosterTake;
     m10_needs_the_bell_first: two_ring without BellFirst;
     m11_needs_the_look: resume_and_arrive without ClearLook;
     m11_needs_the_fence_after_showing: resume_and_arrive without ShowFence;
+    m12_needs_the_fence_after_showing: ring_two without ShowFence;
+    m12_needs_the_fence_in_place: ring_two without PlaceFence;
     m13_needs_the_fence_in_place: free_and_two_arrive without PlaceFence;
+    m14_needs_taking_by_swap: revoke_twice without TakeSwap;
+    m15_needs_the_epoch: hand_over_again without Epoch;
+    m16_needs_the_hand_before_the_bell: two_freed_for_one_caller without HandBeforeBell;
+    m17_needs_leaving_every_queue: two_freed_for_a_caller_in_two_queues without LeaveAll;
+    m18_needs_the_fence: open_help_and_free without HelpFence;
+    m18_needs_the_look: open_help_and_free without HelpLook;
+    m19_needs_taking_by_swap: end_a_rest_twice without TakeSwap;
     m20_needs_the_fence_on_return: return_and_free without ShowFence;
     m21_needs_the_look_at_arrivals_first: arrive_and_arrive_later without ArrivingFirst;
+    m22_needs_the_hand_before_the_bell: arrive_and_come_to_nothing without HandBeforeBell;
+    m23_needs_the_head_start: head_start_and_free without HeadStart;
+    m24_needs_counting_before_comparing: two_arrive_for_one_place without AdmitFirst;
+    m25_needs_the_mark_before_the_wake_up: sleep_and_hand_over without MarkFirst;
+    m26_needs_the_epoch: hand_over_again_as_the_epoch_wraps without Epoch;
+    m27_needs_the_look: open_help_and_arrive without HelpLook;
 }

@@ -29,4 +29,18 @@ pub(super) enum Part {
     HelpLook,
     /// Pulling an agent out of a pending placement when its queues change.
     RosterTake,
+    /// The fence between writing an agent's queues and taking the agent.
+    RosterFence,
+    /// Taking an agent by compare-and-swap.
+    TakeSwap,
+    /// Counting the changes of a word.
+    Epoch,
+    /// Leaving every queue when bound.
+    LeaveAll,
+    /// Head starts of queues.
+    HeadStart,
+    /// Counting a caller before comparing with the bound.
+    AdmitFirst,
+    /// Marking the bell before waking.
+    MarkFirst,
 }

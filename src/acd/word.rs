@@ -217,6 +217,12 @@ impl Word {
         Self(epoch | kept | (shard as u64) << SHARD_SHIFT | state.bits())
     }
 
+    /// With the count of changes of another word.
+    pub(super) fn with_epoch_of(self, other: Self) -> Self {
+        let epoch = u64::MAX << EPOCH_SHIFT;
+        Self(self.0 & !epoch | other.0 & epoch)
+    }
+
     /// The same step as in `other`: epoch, state and shard are equal, flags may differ.
     pub(super) fn is_same_step(self, other: Self) -> bool {
         let kept = Flags(0xff).bits() | ELSEWHERE_BITS << ELSEWHERE_SHIFT;

@@ -19,6 +19,8 @@ pub(super) const LEN_MAX: u32 = 3;
 pub(super) const CREDIT_MAX_US: u64 = 5_000_000;
 /// No multiple of the clock's step: keys with and without it never meet.
 pub(super) const CREDIT_US: u64 = 1_000_500;
+/// What an agent may prefer a queue by.
+pub(super) const HEAD_START_MS: u64 = 300;
 
 pub(super) struct NoWake;
 
@@ -29,8 +31,10 @@ impl Wake for NoWake {
 /// One step. Numbers are taken modulo what there is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Op {
-    Enter { desk: u8, credit: bool, queues: u8 },
-    Add { call: u8, queue: u8 },
+    Enter { desk: u8, credit: bool, queues: u8, how: u8 },
+    Again { call: u8, queues: u8, how: u8 },
+    Add { call: u8, queue: u8, how: u8 },
+    Move { call: u8, queues: u8, how: u8 },
     Remove { call: u8, queue: u8 },
     Withdraw { call: u8 },
     Answer { binding: u8 },
@@ -42,7 +46,9 @@ pub(super) enum Op {
     Vacate { desk: u8, agent: u8 },
     EndWrap { desk: u8, agent: u8 },
     ByHand { desk: u8, agent: u8 },
-    Roster { desk: u8, agent: u8, queues: u8 },
+    Roster { desk: u8, agent: u8, queues: u8, how: u16 },
+    Help { desk: u8, queue: u8, open: bool },
+    Midnight { agent: u8 },
     Pass { ms: u8 },
     Turn { desk: u8 },
     Arriving { desk: u8 },
@@ -53,9 +59,13 @@ pub(super) fn op() -> impl Generate<Value = Op> {
     let byte = || any::<u8>();
     let few = || 0_u8..60;
     prop_oneof![
-        6 => (byte(), any::<bool>(), byte())
-            .prop_map(|(desk, credit, queues)| Op::Enter { desk, credit, queues }),
-        1 => (byte(), byte()).prop_map(|(call, queue)| Op::Add { call, queue }),
+        6 => (byte(), any::<bool>(), byte(), byte())
+            .prop_map(|(desk, credit, queues, how)| Op::Enter { desk, credit, queues, how }),
+        1 => (byte(), byte(), byte())
+            .prop_map(|(call, queues, how)| Op::Again { call, queues, how }),
+        1 => (byte(), byte(), byte()).prop_map(|(call, queue, how)| Op::Add { call, queue, how }),
+        1 => (byte(), byte(), byte())
+            .prop_map(|(call, queues, how)| Op::Move { call, queues, how }),
         1 => (byte(), byte()).prop_map(|(call, queue)| Op::Remove { call, queue }),
         2 => byte().prop_map(|call| Op::Withdraw { call }),
         3 => byte().prop_map(|binding| Op::Answer { binding }),
@@ -71,8 +81,11 @@ pub(super) fn op() -> impl Generate<Value = Op> {
         2 => (byte(), byte()).prop_map(|(desk, agent)| Op::Vacate { desk, agent }),
         1 => (byte(), byte()).prop_map(|(desk, agent)| Op::EndWrap { desk, agent }),
         1 => (byte(), byte()).prop_map(|(desk, agent)| Op::ByHand { desk, agent }),
-        2 => (byte(), byte(), byte())
-            .prop_map(|(desk, agent, queues)| Op::Roster { desk, agent, queues }),
+        2 => (byte(), byte(), byte(), any::<u16>())
+            .prop_map(|(desk, agent, queues, how)| Op::Roster { desk, agent, queues, how }),
+        2 => (byte(), byte(), any::<bool>())
+            .prop_map(|(desk, queue, open)| Op::Help { desk, queue, open }),
+        1 => byte().prop_map(|agent| Op::Midnight { agent }),
         3 => (0_u8..30).prop_map(|ms| Op::Pass { ms }),
         3 => byte().prop_map(|desk| Op::Turn { desk }),
         1 => byte().prop_map(|desk| Op::Arriving { desk }),
@@ -82,6 +95,45 @@ pub(super) fn op() -> impl Generate<Value = Op> {
 
 /// The flags that the steps set and clear.
 pub(super) const FLAGS: [Flags; 3] = [Flags::PAUSED, Flags::LOGGED_OUT, Flags::NO_ANSWER];
+
+/// How a call asks: one, two or three at once, by any strategy.
+pub(super) fn asked(how: u8) -> (u8, Strategy) {
+    let strategies = [
+        Strategy::LongestIdle,
+        Strategy::RoundRobin,
+        Strategy::FewestCalls,
+        Strategy::LeastTalk,
+        Strategy::Skill { wanted: how >> 6 },
+        Strategy::Ordered,
+    ];
+    (1 + (how & 0xf) % 3, strategies[usize::from(how >> 4) % strategies.len()])
+}
+
+/// The queues of a mask, at least the first.
+pub(super) fn masked(queues: u8) -> Vec<u16> {
+    let mask = if queues & 0x7f == 0 { 1 } else { queues & 0x7f };
+    (0..GROUPS + PEOPLE).filter(|queue| mask >> queue & 1 == 1).collect()
+}
+
+/// Up to three groups and, by the top bit, the own queue; head starts, levels, ranks and helpers by
+/// further bits.
+pub(super) fn serves(agent: u16, mask: u8, how: u16) -> Vec<Serve> {
+    let own = (mask & 0x80 != 0).then_some(GROUPS + agent);
+    let queues = own.into_iter().chain((0..GROUPS).filter(|group| mask >> group & 1 == 1));
+    let serve = |queue: u16| {
+        let bits = how.rotate_right(u32::from(queue) * 3);
+        let head_start = Duration::from_millis(if bits & 1 == 1 { HEAD_START_MS } else { 0 });
+        let (level, rank) = (bits as u8 >> 2 & 3, bits >> 4 & 3);
+        let helper = queue < GROUPS && bits & 2 != 0;
+        Serve { queue: QueueId(queue), head_start, level, rank, helper }
+    };
+    queues.map(serve).collect()
+}
+
+/// What an agent serves at first: one group and the own queue; the last one helps in all.
+pub(super) fn at_start(agent: u16) -> (u8, u16) {
+    if agent == PEOPLE - 1 { (0x87, 0b1001_0010) } else { (1 << (agent % 3) | 0x80, 0) }
+}
 
 /// An agent bound to a call, as the driver knows it.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +188,8 @@ impl Driver {
             next_call: 0,
         };
         for agent in 0..people {
-            driver.roster(0, agent, 1 << (agent % 3) | 0x80);
+            let (queues, how) = at_start(agent as u16);
+            driver.roster(0, agent, queues, how);
             let flag = Flags::UNREACHABLE;
             driver.desks[0].clear_flag(driver.now, AgentId(agent as u16), flag);
             driver.oracle.clear_flag(driver.now.micros(), agent, flag);
@@ -172,23 +225,20 @@ impl Driver {
         u16::from(byte) % (GROUPS + PEOPLE)
     }
 
-    /// Up to three groups and, by the top bit, the own queue.
-    fn roster(&mut self, desk: usize, agent: usize, mask: u8) {
-        let own = (mask & 0x80 != 0).then_some(GROUPS + agent as u16);
-        let groups = (0..GROUPS).filter(|group| mask >> group & 1 == 1);
-        let queues: Vec<u16> = own.into_iter().chain(groups).collect();
-        let ids: Vec<Serve> = queues.iter().map(|queue| QueueId(*queue).into()).collect();
+    fn roster(&mut self, desk: usize, agent: usize, mask: u8, how: u16) {
+        let serves = serves(agent as u16, mask, how);
         let agent_id = AgentId(agent as u16);
-        self.board.set_roster(ShardId(desk as u8), agent_id, &ids).expect("within the bounds");
-        self.oracle.set_roster(agent, &queues);
+        self.board.set_roster(ShardId(desk as u8), agent_id, &serves).expect("within the bounds");
+        self.oracle.set_roster(agent, &serves);
     }
 
     /// One step on the desks and on the oracle; both give the same answers.
     fn step(&mut self, op: Op) {
         match op {
-            Op::Enter { .. } | Op::Add { .. } | Op::Remove { .. } | Op::Withdraw { .. } => {
-                self.step_of_caller(op);
+            Op::Enter { .. } | Op::Again { .. } | Op::Add { .. } | Op::Move { .. } => {
+                self.step_of_line(op);
             }
+            Op::Remove { .. } | Op::Withdraw { .. } => self.step_of_caller(op),
             Op::Answer { .. } | Op::Finish { .. } | Op::Fail { .. } => self.step_of_binding(op),
             Op::Pass { ms } => self.now = self.now + Duration::from_millis(u64::from(ms)),
             Op::Turn { desk } => {
@@ -199,35 +249,51 @@ impl Driver {
         }
     }
 
-    fn step_of_caller(&mut self, op: Op) {
+    fn step_of_line(&mut self, op: Op) {
+        let ids = |queues: &[u16]| queues.iter().copied().map(QueueId).collect::<Vec<_>>();
         match op {
-            Op::Enter { desk, credit, queues } => {
+            Op::Enter { desk, credit, queues, how } => {
                 let (desk, call) = (self.desk(desk), self.next_call);
                 self.next_call += 1;
-                let mask = if queues & 0x7f == 0 { 1 } else { queues & 0x7f };
-                let queues: Vec<u16> = (0..7).filter(|queue| mask >> queue & 1 == 1).collect();
-                let ids: Vec<QueueId> = queues.iter().copied().map(QueueId).collect();
+                let (queues, (agents, strategy)) = (masked(queues), asked(how));
                 let credit = if credit { CREDIT_US } else { 0 };
-                let ask = Ask { credit: Duration::from_micros(credit), ..Ask::default() };
-                let entered = self.desks[desk].enter(self.now, key(call, desk), ask, &ids);
-                let micros = self.now.micros();
-                let expected = self.oracle.enter(micros, desk, call, credit, &queues);
-                assert_eq!(entered.is_ok(), expected);
-                if expected {
+                let ask = Ask { credit: Duration::from_micros(credit), agents, strategy };
+                let (now, key) = (self.now, key(call, desk));
+                let entered = self.desks[desk].enter(now, key, ask, &ids(&queues)).is_ok();
+                let (at, how) = ((now.micros(), desk), (agents, strategy));
+                assert_eq!(entered, self.oracle.enter(at, call, credit, how, &queues));
+                if entered {
                     self.calls.insert(call, desk);
                 }
             }
-            Op::Add { call, queue } => {
+            Op::Again { call, queues, how } => {
                 let Some((call, desk)) = self.call(call) else { return };
-                let queue = Self::queue(queue);
-                let added = self.desks[desk].add(
-                    self.now,
-                    key(call, desk),
-                    QueueId(queue),
-                    Strategy::default(),
-                );
-                assert_eq!(added.is_ok(), self.oracle.add(call, queue));
+                let (queues, (agents, strategy)) = (masked(queues), asked(how));
+                let ask = Ask { agents, strategy, ..Ask::default() };
+                let entered = self.desks[desk].enter(self.now, key(call, desk), ask, &ids(&queues));
+                let expected = self.oracle.ask(call, agents, strategy, &queues);
+                assert_eq!(entered.is_ok(), expected);
             }
+            Op::Add { call, queue, how } => {
+                let Some((call, desk)) = self.call(call) else { return };
+                let (queue, (_, strategy)) = (Self::queue(queue), asked(how));
+                let key = key(call, desk);
+                let added = self.desks[desk].add(self.now, key, QueueId(queue), strategy);
+                assert_eq!(added.is_ok(), self.oracle.add(call, queue, strategy));
+            }
+            Op::Move { call, queues, how } => {
+                let Some((call, desk)) = self.call(call) else { return };
+                let (queues, (_, strategy)) = (masked(queues), asked(how));
+                let key = key(call, desk);
+                let moved = self.desks[desk].move_to(self.now, key, strategy, &ids(&queues));
+                assert_eq!(moved.is_ok(), self.oracle.move_to(call, strategy, &queues));
+            }
+            _ => {}
+        }
+    }
+
+    fn step_of_caller(&mut self, op: Op) {
+        match op {
             Op::Remove { call, queue } => {
                 let Some((call, desk)) = self.call(call) else { return };
                 self.desks[desk].remove(key(call, desk), QueueId(Self::queue(queue)));
@@ -248,9 +314,10 @@ impl Driver {
             Op::Answer { binding } => {
                 let Some(place) = self.binding(binding) else { return };
                 let Binding { desk, token, number, .. } = self.bindings[place];
+                self.desks[desk].turn(self.now);
                 let answered = self.desks[desk].answered(token);
-                let agent = token.agent().index();
-                assert_eq!(answered.is_some(), self.oracle.answered(agent, number));
+                let (now, agent) = (self.now.micros(), token.agent().index());
+                assert_eq!(answered.is_some(), self.oracle.answered(now, agent, number));
                 if let Some(token) = answered {
                     self.bindings[place].token = token;
                 }
@@ -270,7 +337,7 @@ impl Driver {
                 let Binding { desk, call, token, number } = self.bindings.remove(place);
                 let (agent, until) = (token.agent(), self.until(back_off_ms + 1, token.agent()));
                 self.desks[desk].give_back(self.now, key(call, desk), token);
-                self.oracle.give_back(call);
+                self.oracle.give_back(call, number);
                 if no_answer {
                     self.desks[desk].set_flag(agent, Flags::NO_ANSWER);
                     self.oracle.set_flag(agent.index(), Flags::NO_ANSWER);
@@ -334,9 +401,30 @@ impl Driver {
                 let released = self.desks[desk].operator_release(now, agent);
                 assert_eq!(released, self.oracle.operator_release(now.micros(), place));
             }
-            Op::Roster { desk, agent, queues } => {
+            Op::Roster { .. } | Op::Help { .. } | Op::Midnight { .. } => self.step_of_roster(op),
+            _ => {}
+        }
+    }
+
+    fn step_of_roster(&mut self, op: Op) {
+        match op {
+            Op::Roster { desk, agent, queues, how } => {
                 let (desk, (place, _)) = (self.desk(desk), self.agent(agent));
-                self.roster(desk, place, queues);
+                self.roster(desk, place, queues, how);
+            }
+            Op::Help { desk, queue, open } => {
+                let (owner, queue) = (ShardId(self.desk(desk) as u8), u16::from(queue) % GROUPS);
+                if open {
+                    self.board.open_help(owner, QueueId(queue));
+                } else {
+                    self.board.close_help(QueueId(queue));
+                }
+                self.oracle.set_help(queue, open);
+            }
+            Op::Midnight { agent } => {
+                let (place, agent) = self.agent(agent);
+                self.board.set_counts(agent, Counts::default());
+                self.oracle.people[place].counts = Counts::default();
             }
             _ => {}
         }
@@ -402,6 +490,7 @@ impl Driver {
             assert!(doing, "agent {agent}: {view:?}, expected {:?}", person.doing);
             assert_eq!(view.flags, person.flags, "agent {agent}");
             assert_eq!(view.since.micros(), person.since, "agent {agent}");
+            assert_eq!(self.board.counts(AgentId(agent as u16)), person.counts, "agent {agent}");
         }
         for queue in 0..GROUPS + PEOPLE {
             let len = self.board.len(QueueId(queue)) as usize;
@@ -450,7 +539,7 @@ impl Driver {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 60,
+        cases: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -12,9 +12,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::conformity::{
-    CREDIT_MAX_US, CREDIT_US, FLAGS, GROUPS, LEN_MAX, NoWake, Op, PEOPLE, key, op,
+    CREDIT_MAX_US, CREDIT_US, FLAGS, GROUPS, LEN_MAX, NoWake, Op, PEOPLE, asked, at_start, key,
+    masked, op, serves,
 };
-use super::strategy::Strategy;
 use super::*;
 use crate::domain::{AgentId, Moment, QueueId, ShardId};
 
@@ -22,7 +22,15 @@ struct Caller {
     desk: usize,
     key: (u64, usize),
     queues: BTreeSet<u16>,
-    waits: bool,
+    agents: u8,
+    offered: Vec<Token>,
+    answered: bool,
+}
+
+impl Caller {
+    fn waits(&self) -> bool {
+        !self.answered && self.offered.len() < usize::from(self.agents)
+    }
 }
 
 struct Driver {
@@ -54,8 +62,9 @@ impl Driver {
             (0..shards).map(|s| Desk::new(board.clone(), ShardId(s as u8))).collect();
         let now = Moment::from_millis(10);
         for agent in (0..PEOPLE).map(AgentId) {
-            let queues = [board.own_queue(agent), QueueId(agent.0 % GROUPS)].map(Serve::from);
-            board.set_roster(ShardId(0), agent, &queues).expect("within the bounds");
+            let (queues, how) = at_start(agent.0);
+            let serves = serves(agent.0, queues, how);
+            board.set_roster(ShardId(0), agent, &serves).expect("within the bounds");
             desks[0].clear_flag(now, agent, Flags::UNREACHABLE);
         }
         Self {
@@ -73,14 +82,13 @@ impl Driver {
 
     fn step(&mut self, op: Op) {
         match op {
-            Op::Enter { desk, credit, queues } => self.enter(desk, credit, queues),
-            Op::Add { call, queue } => {
+            Op::Enter { desk, credit, queues, how } => self.enter(desk, credit, queues, how),
+            Op::Again { call, queues, how } => self.again(call, queues, how),
+            Op::Move { call, queues, how } => self.move_caller(call, queues, how),
+            Op::Add { call, queue, how } => {
                 let (Some(call), queue) = (self.call(call), queue_of(queue)) else { return };
                 let desk = self.calls[&call].desk;
-                if self.desks[desk]
-                    .add(self.now, key(call, desk), queue, Strategy::default())
-                    .is_ok()
-                {
+                if self.desks[desk].add(self.now, key(call, desk), queue, asked(how).1).is_ok() {
                     self.calls.get_mut(&call).expect("listed").queues.insert(queue.0);
                 }
             }
@@ -113,23 +121,52 @@ impl Driver {
         }
     }
 
-    fn enter(&mut self, desk: u8, credit: bool, queues: u8) {
+    fn enter(&mut self, desk: u8, credit: bool, queues: u8, how: u8) {
         let desk = usize::from(desk) % self.desks.len();
-        let mask = if queues & 0x7f == 0 { 1 } else { queues & 0x7f };
-        let asked = (0..GROUPS + PEOPLE).filter(|queue| mask >> queue & 1 == 1).map(QueueId);
-        let asked: Vec<QueueId> = asked.collect();
-        let with_room = asked.iter().filter(|queue| self.board.len(**queue) < LEN_MAX);
-        let with_room: BTreeSet<u16> = with_room.map(|queue| queue.0).collect();
+        let (asked, (agents, strategy)) = (ids(queues), asked(how));
+        let queues = self.with_room(&asked);
         let stamp = self.now.micros().max(self.stamps[desk] + 1);
         self.stamps[desk] = stamp;
         let credit = if credit { CREDIT_US } else { 0 };
         let call = self.next_call;
         self.next_call += 1;
-        let ask = Ask { credit: Duration::from_micros(credit), ..Ask::default() };
+        let ask = Ask { credit: Duration::from_micros(credit), agents, strategy };
         if self.desks[desk].enter(self.now, key(call, desk), ask, &asked).is_ok() {
-            let key = (stamp + CREDIT_MAX_US - credit, desk);
-            self.calls.insert(call, Caller { desk, key, queues: with_room, waits: true });
+            let key = (stamp + 2 * CREDIT_MAX_US - credit, desk);
+            let offered = Vec::new();
+            let caller = Caller { desk, key, queues, agents, offered, answered: false };
+            self.calls.insert(call, caller);
         }
+    }
+
+    fn again(&mut self, call: u8, queues: u8, how: u8) {
+        let Some(call) = self.call(call) else { return };
+        let (asked, (agents, strategy)) = (ids(queues), asked(how));
+        let with_room = self.with_room(&asked);
+        let ask = Ask { agents, strategy, ..Ask::default() };
+        let caller = self.calls.get_mut(&call).expect("listed");
+        if self.desks[caller.desk].enter(self.now, key(call, caller.desk), ask, &asked).is_ok() {
+            caller.agents = agents;
+            caller.queues.extend(with_room);
+        }
+    }
+
+    fn move_caller(&mut self, call: u8, queues: u8, how: u8) {
+        let Some(call) = self.call(call) else { return };
+        let asked_queues = ids(queues);
+        let mut with_room = self.with_room(&asked_queues);
+        let caller = self.calls.get_mut(&call).expect("listed");
+        let (now, key) = (self.now, key(call, caller.desk));
+        if self.desks[caller.desk].move_to(now, key, asked(how).1, &asked_queues).is_ok() {
+            let kept = caller.queues.iter().filter(|q| asked_queues.contains(&QueueId(**q)));
+            with_room.extend(kept);
+            caller.queues = with_room;
+        }
+    }
+
+    fn with_room(&self, queues: &[QueueId]) -> BTreeSet<u16> {
+        let with_room = queues.iter().filter(|queue| self.board.len(**queue) < LEN_MAX);
+        with_room.map(|queue| queue.0).collect()
     }
 
     fn step_of_binding(&mut self, op: Op) {
@@ -137,14 +174,20 @@ impl Driver {
         match op {
             Op::Answer { binding } => {
                 let Some(place) = pick(binding, self.bindings.len()) else { return };
-                let (desk, _, token) = self.bindings[place];
+                let (desk, call, token) = self.bindings[place];
                 let counts = self.counts(token)
-                    && self.board.presence(token.agent()).state == AgentState::Offered;
+                    && self.board.presence(token.agent()).state == AgentState::Offered
+                    && self.calls.get(&call).is_none_or(|caller| !caller.answered);
                 let answered = self.desks[desk].answered(token);
                 assert_eq!(answered.is_some(), counts);
-                if let Some(token) = answered {
-                    self.bindings[place].2 = token;
-                    self.bound.insert(token.agent(), token);
+                if let Some(talking) = answered {
+                    self.bindings[place].2 = talking;
+                    self.bound.insert(token.agent(), talking);
+                    if let Some(caller) = self.calls.get_mut(&call) {
+                        caller.offered.retain(|known| *known != token);
+                        caller.offered.push(talking);
+                        caller.answered = true;
+                    }
                 }
             }
             Op::Finish { binding, rest_ms } => {
@@ -159,7 +202,10 @@ impl Driver {
                 let Some(place) = pick(binding, self.bindings.len()) else { return };
                 let (desk, call, token) = self.bindings.remove(place);
                 if let Some(caller) = self.calls.get_mut(&call) {
-                    caller.waits = true;
+                    let before = caller.offered.len();
+                    caller.offered.retain(|known| *known != token);
+                    let over = caller.offered.len() < before && token.is_talking();
+                    caller.answered &= !over;
                 }
                 self.desks[desk].give_back(now, key(call, desk), token);
                 // The call may be bound again already, to somebody else: look before the next step.
@@ -224,13 +270,21 @@ impl Driver {
                 self.bound.remove(&agent);
                 self.desks[desk].operator_release(now, agent);
             }
-            Op::Roster { desk, agent, queues } => {
+            Op::Roster { desk, agent, queues, how } => {
                 let (desk, agent) = place(desk, agent);
-                let own = (queues & 0x80 != 0).then(|| self.board.own_queue(agent));
-                let groups = (0..GROUPS).filter(|group| queues >> group & 1 == 1).map(QueueId);
-                let queues: Vec<Serve> = own.into_iter().chain(groups).map(Serve::from).collect();
-                let owner = ShardId(desk as u8);
-                self.board.set_roster(owner, agent, &queues).expect("within the bounds");
+                let (owner, serves) = (ShardId(desk as u8), serves(agent.0, queues, how));
+                self.board.set_roster(owner, agent, &serves).expect("within the bounds");
+            }
+            Op::Help { desk, queue, open } => {
+                let (owner, queue) = (ShardId(desk % shards as u8), u16::from(queue) % GROUPS);
+                if open {
+                    self.board.open_help(owner, QueueId(queue));
+                } else {
+                    self.board.close_help(QueueId(queue));
+                }
+            }
+            Op::Midnight { agent } => {
+                self.board.set_counts(place(0, agent).1, Counts::default());
             }
             _ => {}
         }
@@ -252,16 +306,23 @@ impl Driver {
         assert_eq!(before, None, "{agent:?} is bound already");
         let flags = self.board.presence(agent).flags;
         assert!(flags.is_empty(), "{agent:?} is {flags}");
-        let serves = self.board.queues_of(agent);
-        assert!(serves.contains(&queue), "{agent:?} does not serve {queue:?}");
+        let mut serves = self.board.serves_of(agent);
+        serves.retain(|serve| !serve.helper || self.board.is_help_open(serve.queue));
+        let served = serves.iter().any(|serve| serve.queue == queue);
+        assert!(served, "{agent:?} does not serve {queue:?}");
         let caller = self.calls.get_mut(&call).expect("the caller is there");
-        assert!(caller.waits && caller.queues.contains(&queue.0) && caller.desk == desk);
-        caller.waits = false;
-        let own = caller.key;
+        assert!(caller.waits() && caller.queues.contains(&queue.0) && caller.desk == desk);
+        // As the agent counts: less the head start of the queue where it stands best.
+        let counted = |caller: &Caller| {
+            let stands = serves.iter().filter(|serve| caller.queues.contains(&serve.queue.0));
+            let most = stands.map(|serve| serve.head_start.as_micros() as u64).max()?;
+            Some((caller.key.0 - most, caller.key.1))
+        };
+        let own = counted(caller);
+        caller.offered.push(token);
         let passed_over = self.calls.values().find(|other| {
-            let served = other.queues.iter().any(|queue| serves.contains(&QueueId(*queue)));
             let seen = other.desk == desk || !self.board.is_suspect(other.desk);
-            other.waits && served && seen && other.key < own
+            other.waits() && seen && counted(other).is_some_and(|key| Some(key) < own)
         });
         assert!(passed_over.is_none(), "an older caller was passed over");
         self.bindings.push((desk, call, token));
@@ -320,13 +381,17 @@ fn pick(byte: u8, len: usize) -> Option<usize> {
     usize::from(byte).checked_rem(len)
 }
 
+fn ids(queues: u8) -> Vec<QueueId> {
+    masked(queues).into_iter().map(QueueId).collect()
+}
+
 fn queue_of(byte: u8) -> QueueId {
     QueueId(u16::from(byte) % (GROUPS + PEOPLE))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 60,
+        cases: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

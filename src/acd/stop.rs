@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use super::key::Key;
 use super::*;
 use crate::domain::{AgentId, CallKey, Moment, QueueId, ShardId};
 
@@ -174,12 +175,14 @@ fn turn(desk: &mut Desk, from: u32, sweeps: bool) {
     }
 }
 
-/// Nobody who could be offered a call stands beside a caller whom `shard` sees.
+/// Nobody who could be offered a call stands beside a caller of `shard`.
 fn at_rest(board: &Board, shard: usize) -> Result<(), String> {
     for agent in 0..3 {
         let word = board.word(agent);
         let kept = word.is_idle() || word.state() == AgentState::Hand;
-        if kept && word.flags().is_empty() && board.best(shard, agent).is_some() {
+        let mut queues = board.roster.serving(agent).map(|entry| entry.queue());
+        let beside = queues.any(|queue| board.head(queue, shard) != Key::EMPTY);
+        if kept && word.flags().is_empty() && beside {
             return Err(format!("agent {agent} is kept from a caller: {word:?}"));
         }
     }
@@ -213,6 +216,12 @@ fn free(desk: &mut Desk, token: Option<Token>) {
 
 fn arrive(desk: &mut Desk, _: Option<Token>) {
     enter(desk, 0, 5, QUEUE);
+}
+
+fn ring_two(desk: &mut Desk) {
+    let ask = Ask { agents: 2, strategy: Strategy::FewestCalls, ..Ask::default() };
+    let call = CallKey::new(1, ShardId(0), 5);
+    desk.enter(START + Duration::from_micros(5), call, ask, &[QUEUE]).expect("room");
 }
 
 stops! {
@@ -272,6 +281,58 @@ stops! {
     };
     being_released_by_hand: Stage::new().y_has(5), |desk, _| {
         assert!(desk.operator_release(START, ANNA));
+    };
+    letting_helpers_in: {
+        let mut stage = Stage::new();
+        let serves = [Serve { helper: true, ..QUEUE.into() }];
+        stage.board.set_roster(ShardId(0), ANNA, &serves).expect("within the bounds");
+        let anna = stage.anna.take().expect("in a call");
+        assert!(stage.x.release(START, anna, After::Free));
+        stage.y_has(4).y_has(5)
+    }, |desk, _| {
+        let board = desk.board().clone();
+        assert!(board.open_help(ShardId(0), QUEUE));
+    };
+    sending_helpers_away: {
+        let stage = Stage::new().idle();
+        let serves = [Serve { helper: true, ..QUEUE.into() }];
+        stage.board.set_roster(ShardId(0), ANNA, &serves).expect("within the bounds");
+        assert!(stage.board.open_help(ShardId(0), QUEUE));
+        stage.y_has(5)
+    }, |desk, _| {
+        assert!(desk.board().close_help(QUEUE));
+    };
+    preferring_a_queue: Stage::new().idle().y_has(5), |desk, _| {
+        let board = desk.board().clone();
+        let serves = [OTHER.into(), Serve { head_start: Duration::from_secs(1), ..QUEUE.into() }];
+        board.set_roster(ShardId(0), ANNA, &serves).expect("within the bounds");
+    };
+    ringing_two: Stage::new().idle(), |desk, _| ring_two(desk);
+    answering_first_of_two: Stage::new().idle(), |desk, _| {
+        ring_two(desk);
+        let first = desk.poll().expect("Anna is idle").token;
+        assert!(desk.answered(first).is_some());
+    };
+    failing_one_of_two: {
+        let mut stage = Stage::new().idle();
+        ring_two(&mut stage.x);
+        stage.y_has(7)
+    }, |desk, _| {
+        let Some(Assignment { call, token, agent, .. }) = desk.poll() else { return };
+        desk.give_back(START, call, token);
+        desk.back_off(agent, START + Duration::from_millis(1));
+        assert!(desk.release(START, token, After::Free));
+    };
+    moving_a_caller: {
+        let mut stage = Stage::new();
+        let serves = [QUEUE, stage.board.own_queue(ANNA)].map(Serve::from);
+        stage.board.set_roster(ShardId(0), ANNA, &serves).expect("within the bounds");
+        let elsewhere = stage.board.own_queue(BORIS);
+        enter(&mut stage.x, 0, 5, elsewhere);
+        stage.idle()
+    }, |desk, _| {
+        let (call, own) = (CallKey::new(1, ShardId(0), 5), desk.board().own_queue(ANNA));
+        assert_eq!(desk.move_to(START, call, Strategy::RoundRobin, &[own]), Ok(()));
     };
     another_call_of_the_agent: Stage::new().idle().y_has(5), |desk, _| {
         desk.occupy(ANNA);

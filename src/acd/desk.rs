@@ -117,8 +117,9 @@ impl Desk {
     /// cleared, but for agents in a call: [`Desk::adopt_talking`] and [`Desk::release_orphans`].
     pub fn new(board: Arc<Board>, shard: ShardId) -> Self {
         let me = shard.index().min(board.shards() - 1);
-        let (agents, credit_max) = (usize::from(board.limits().agents), board.limits().credit_max);
+        let credit_max = board.limits().credit_max;
         board.clear_shard(me);
+        let watch = Watch::of(&board);
         Self {
             board,
             me,
@@ -128,7 +129,7 @@ impl Desk {
             held: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             ready: VecDeque::new(),
-            watch: Watch::new(agents),
+            watch,
             clock: Moment::ZERO,
         }
     }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::atomic::Ordering;
-use super::board::{FOUND_IDLE, REVOKED};
+use super::board::{Board, FOUND_IDLE, REVOKED};
 use super::desk::Desk;
 use super::word::{AgentState, Flags, Word};
 use crate::domain::Moment;
@@ -30,9 +30,20 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(agents: usize) -> Self {
+    fn new(agents: usize) -> Self {
         let seen = vec![(Word::free(Flags::GONE), Moment::ZERO); agents];
         Self { seen, swept: Moment::ZERO, due: Moment::NEVER, hands: false }
+    }
+
+    /// As the board is: rests and back-offs that an earlier desk of this shard began end at our sweeps.
+    pub(super) fn of(board: &Board) -> Self {
+        let mut watch = Self::new(usize::from(board.limits().agents));
+        let mut words = (0..watch.seen.len()).map(|agent| board.word(agent));
+        let back_off = |word: Word| word.flags().contains(Flags::BACK_OFF);
+        if words.any(|word| word.state() == AgentState::Wrap || back_off(word)) {
+            watch.expect(Moment::ZERO);
+        }
+        watch
     }
 
     /// A rest or back-off ends then.

@@ -464,6 +464,23 @@ fn an_agent_handed_to_a_stalled_shard_is_taken_back_and_its_callers_are_passed_o
 }
 
 #[test]
+fn a_rest_ends_though_the_desk_that_knew_of_it_begins_anew() {
+    let mut world = World::new(2, 1);
+    world.enter(0);
+    let (call, _, token) = world.poll(0).expect("Anna is idle");
+    world.desks[0].withdraw(call);
+    let until = world.now + SECOND * 5;
+    world.desks[0].release(world.now, token, After::Wrap(until));
+    world.desks[0] = Desk::new(world.board.clone(), ShardId(0));
+    world.turn();
+    assert_eq!(world.desks[0].poll_timeout(), until);
+    world.now = until;
+    world.turn();
+    assert!(world.board.presence(ANNA).is_free());
+    assert_eq!(world.desks[0].poll_timeout(), Moment::NEVER);
+}
+
+#[test]
 fn a_desk_without_callers_sleeps_until_it_is_rung() {
     let mut world = World::new(2, 1);
     assert_eq!(world.desks[0].poll_timeout(), Moment::NEVER);

@@ -121,6 +121,9 @@ fn step_in_words(n: usize, step: &Step) -> String {
         span(step.ring.as_secs() as i64),
         span(step.wait.as_secs() as i64),
     );
+    if let Some(choice) = step.choice_in_words() {
+        out.push_str(&format!("       {choice}\n"));
+    }
     for person in &step.people {
         let presence = match &person.presence {
             Presence::Free => "free".to_string(),

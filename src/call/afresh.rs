@@ -33,9 +33,11 @@ impl Calls {
         for (queue, _) in stood.iter().filter(|(q, _)| !wanted.iter().any(|(w, _)| w == q)) {
             env.desk.remove(call.key, *queue);
         }
-        for (queue, step) in wanted {
-            if stood.iter().any(|(q, _)| *q == queue) || self.join(env, call, queue) {
-                call.line.queues.push((queue, step));
+        for (queue, index) in wanted {
+            let known = stood.iter().any(|(q, _)| *q == queue);
+            let joins = |step: &Step| self.join(env, call, queue, step);
+            if known || call.plan_step(index).is_some_and(joins) {
+                call.line.queues.push((queue, index));
             }
         }
         self.recheck(env, call);

@@ -61,13 +61,13 @@ impl Calls {
             }
             200..=299 => {
                 fork.status = Some(status);
-                if ringing && self.calls.get(&key).is_some_and(|c| c.offer == Some(id)) {
+                if ringing && self.calls.get(&key).is_some_and(|c| c.ringing.contains(&id)) {
                     self.with_offer(env, key, offer, |calls, env, call, offer| {
                         calls.won(env, call, offer, index, response, flow);
                     });
                 } else {
-                    // Another phone of theirs has it, or the caller is gone.
-                    let reason = offer.won.then_some(ELSEWHERE);
+                    // Another phone has it, or the caller is gone.
+                    let reason = (offer.won || offer.lost).then_some(ELSEWHERE);
                     decline(env, &offer.forks[index], response, flow, reason);
                     self.with_offer(env, key, offer, |c, env, call, o| c.settle(env, call, o));
                 }
@@ -162,7 +162,7 @@ impl Calls {
             }
         }
         self.offer_ended(env, &offer, OfferResult::Answered, Some(response.status()));
-        call.offer = None;
+        self.others_lose(env, call, offer.id);
         call.answered_by = match offer.seat {
             Some(seat) => {
                 let token = seat.token.and_then(|t| env.desk.answered(t));

@@ -149,7 +149,7 @@ impl Calls {
             incoming: Some(incoming),
             phase: Phase::Identifying,
             line: Line::default(),
-            offer: None,
+            ringing: Vec::new(),
             offers: 0,
             caller_leg: None,
             callee_leg: None,

@@ -76,7 +76,15 @@ impl Calls {
         let from = own_address(env, agent, &domain);
         let targets = bindings.iter().map(|b| Target::binding(b, &domain)).collect();
         let seat = Some(Seat { agent: colleague, token: None });
-        self.start_offer(env, call, seat, Kind::Direct, targets, &from, env.now + COLLEAGUE_RING);
+        self.start_offer(
+            env,
+            call,
+            (seat, None),
+            Kind::Direct,
+            targets,
+            &from,
+            env.now + COLLEAGUE_RING,
+        );
     }
 
     fn call_trunk(&mut self, env: &mut Env<'_>, call: &mut Call, trunk: Arc<Trunk>, outside: &str) {
@@ -98,7 +106,7 @@ impl Calls {
         let to = format!("<{uri}>");
         let target = Target { uri, routes: Vec::new(), flow, binding: None, to };
         let until = env.now + TRUNK_RING;
-        self.start_offer(env, call, None, Kind::Direct, vec![target], &from, until);
+        self.start_offer(env, call, (None, None), Kind::Direct, vec![target], &from, until);
     }
 
     /// A provisional of a direct call: the caller hears what the called side says.

@@ -113,7 +113,7 @@ impl Calls {
         let status = status.filter(|_| !answered);
         self.forget_server(call);
         self.drop_relays(env, call);
-        if let Some(offer) = call.offer.take() {
+        for offer in std::mem::take(&mut call.ringing) {
             self.caller_gone(env, offer);
         }
         env.desk.withdraw(call.key);

@@ -178,6 +178,10 @@ pub enum What {
         step: u16,
         /// How many bindings were tried.
         phones: u16,
+        /// Why this one of several people: `fewest calls today: 3`, `helps operator (B7)`. Absent where
+        /// the longest idle was first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Arc<str>>,
     },
     /// The first phone of an offer rang.
     Ringing {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::acd::{Ask, Assignment};
+use crate::acd::{Ask, Assignment, Strategy};
 use crate::domain::{CallKey, QueueId};
-use crate::policy::Step;
+use crate::policy::{Pick, Step};
 
 use super::afresh::read_again;
 use super::presence::gone;
@@ -34,7 +34,7 @@ impl Calls {
         let waiting: Vec<CallKey> = self
             .calls
             .values()
-            .filter(|c| c.phase == Phase::Waiting && c.offer.is_none())
+            .filter(|c| c.phase == Phase::Waiting && c.ringing.is_empty())
             .map(|c| c.key)
             .collect();
         for key in waiting {
@@ -44,7 +44,7 @@ impl Calls {
 
     /// Goes on to the next step if nobody is left for whom the caller could wait here.
     pub(super) fn recheck(&mut self, env: &mut Env<'_>, call: &mut Call) {
-        if call.phase != Phase::Waiting || call.offer.is_some() {
+        if call.phase != Phase::Waiting || !call.ringing.is_empty() {
             return;
         }
         if call.line.exhausted {
@@ -108,8 +108,8 @@ impl Calls {
         }
         let mut stands = false;
         for queue in &step.queues {
-            let known = call.line.queues.iter().any(|(q, _)| q == queue);
-            if known || self.join(env, call, *queue) {
+            // In a queue that holds the call already, this step's order counts from now on.
+            if self.join(env, call, *queue, step) {
                 call.line.queues.push((*queue, index));
                 stands = true;
             }
@@ -123,17 +123,17 @@ impl Calls {
         Ok(())
     }
 
-    /// The call stands in `queue` too, at its own place. `false`: the queue is full.
-    pub(super) fn join(&self, env: &mut Env<'_>, call: &Call, queue: QueueId) -> bool {
+    /// The call stands in `queue` too, at its own place, as `step` asks. `false`: the queue is full.
+    pub(super) fn join(&self, env: &mut Env<'_>, call: &Call, queue: QueueId, step: &Step) -> bool {
         let credit = call.decision.as_ref().map(|d| d.plan.credit).unwrap_or_default();
-        let ask = Ask { credit, ..Ask::default() };
+        let ask = Ask { credit, agents: step.together, strategy: strategy(&step.order) };
         env.desk.enter(call.arrived, call.key, ask, &[queue]).is_ok()
     }
 
     /// Nobody answered: the ending, unless a phone still rings (its ring is never cut).
     fn plan_over(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
         call.line.ends = None;
-        if call.offer.is_some() || (!call.line.exhausted && env.desk.is_offered(call.key)) {
+        if !call.ringing.is_empty() || (!call.line.exhausted && env.desk.is_offered(call.key)) {
             call.line.exhausted = true;
             return;
         }
@@ -169,6 +169,18 @@ impl Calls {
         if call.line.ends.is_some_and(|ends| ends <= env.now) {
             self.next_step(env, call, "nobody became free within `wait`");
         }
+    }
+}
+
+/// What a step's order is for the distributor.
+fn strategy(order: &Pick) -> Strategy {
+    match order {
+        Pick::LongestIdle => Strategy::LongestIdle,
+        Pick::RoundRobin => Strategy::RoundRobin,
+        Pick::FewestCalls => Strategy::FewestCalls,
+        Pick::LeastTalk => Strategy::LeastTalk,
+        Pick::Skill(wanted) => Strategy::Skill { wanted: *wanted },
+        Pick::Listed(_) => Strategy::Ordered,
     }
 }
 

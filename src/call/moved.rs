@@ -1,6 +1,6 @@
 //! A supervisor takes a waiting call to another queue (clause B8). It keeps its place.
 
-use crate::domain::{CallKey, PersonId, QueueId};
+use crate::domain::{CallKey, PersonId};
 use crate::policy::{Facts, MoveTo, moved_step};
 
 use super::line::nobody_left;
@@ -58,9 +58,8 @@ impl Calls {
             return Err(format!("{why}: call {key} stays where it is"));
         }
         let stood = call.line.queues.clone();
-        let stands = |queue: &QueueId| stood.iter().any(|(q, _)| q == queue);
         let mut joined = step.queues.clone();
-        joined.retain(|queue| stands(queue) || self.join(env, call, *queue));
+        joined.retain(|queue| self.join(env, call, *queue, &step));
         if joined.is_empty() {
             return Err(format!("the queue of {to} is full: call {key} stays where it is"));
         }

@@ -9,10 +9,12 @@
 //! The agent stays taken while a phone of theirs may still ring (I2): the call goes back to its
 //! place in line at once, the agent is free when the last phone has confirmed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acd::{After, Assignment};
-use crate::domain::{CallKey, Moment};
+use crate::domain::{AgentId, CallKey, Moment, PersonId, QueueId};
+use crate::policy::{Pick, Step};
 use crate::sip::Message;
 
 use super::fork::{Fork, Target, silent_at};
@@ -72,6 +74,8 @@ pub struct Offer {
     pub state: OfferState,
     /// A phone's 2xx was taken: the call answers for the agent now.
     pub won: bool,
+    /// Another person's phone was first, of several that rang at once.
+    pub lost: bool,
     /// When `ring` is over.
     pub ring_until: Moment,
     /// When a phone that has said nothing is unreachable.
@@ -115,7 +119,8 @@ impl Calls {
         let ring = call.plan_step(step).map_or(Duration::from_secs(20), |s| s.ring);
         let seat = Seat { agent, token: Some(token) };
         let kind = Kind::Distributed { step, at, own };
-        self.start_offer(env, call, Some(seat), kind, targets, &from, env.now + ring);
+        let why = call.plan_step(step).and_then(|s| why_this_one(env, s, agent, queue));
+        self.start_offer(env, call, (Some(seat), why), kind, targets, &from, env.now + ring);
     }
 
     /// The From value that our people's phones show.
@@ -133,7 +138,7 @@ impl Calls {
         &mut self,
         env: &mut Env<'_>,
         call: &mut Call,
-        seat: Option<Seat>,
+        (seat, why): (Option<Seat>, Option<Arc<str>>),
         kind: Kind,
         targets: Vec<Target>,
         from: &str,
@@ -143,7 +148,7 @@ impl Calls {
         self.offer_count += 1;
         let id = self.offer_count;
         if let Some(person) = seat.and_then(|s| env.person(s.agent)) {
-            self.record_offer(env, call, person, kind, targets.len());
+            self.record_offer(env, call, (person, why), kind, targets.len());
         }
         let mut forks = Vec::with_capacity(targets.len());
         for target in targets {
@@ -157,7 +162,7 @@ impl Calls {
             }
             forks.push(fork);
         }
-        call.offer = Some(id);
+        call.ringing.push(id);
         let offer = Offer {
             span: call.span.clone(),
             id,
@@ -168,6 +173,7 @@ impl Calls {
             forks,
             state: OfferState::Ringing,
             won: false,
+            lost: false,
             ring_until,
             silent_at: silent_at(env),
             best: None,
@@ -180,7 +186,7 @@ impl Calls {
         &self,
         env: &mut Env<'_>,
         call: &Call,
-        agent: crate::domain::PersonId,
+        (agent, why): (PersonId, Option<Arc<str>>),
         kind: Kind,
         phones: usize,
     ) {
@@ -201,6 +207,7 @@ impl Calls {
             stands_in_for,
             step: step as u16,
             phones: phones as u16,
+            why,
         };
         env.event_at(at, offered);
     }
@@ -239,7 +246,7 @@ impl Calls {
         mut offer: Offer,
         result: OfferResult,
     ) {
-        call.offer = None;
+        call.ringing.retain(|id| *id != offer.id);
         let status = offer.forks.iter().filter_map(|f| f.status).max();
         self.offer_ended(env, &offer, result, status);
         for fork in &mut offer.forks {
@@ -332,6 +339,20 @@ impl Calls {
         }
     }
 
+    /// Somebody else was first: the others' phones stop, their owners are free when they have (I2).
+    pub(super) fn others_lose(&mut self, env: &mut Env<'_>, call: &mut Call, winner: u64) {
+        for id in std::mem::take(&mut call.ringing).into_iter().filter(|id| *id != winner) {
+            let Some(mut offer) = self.take_offer(id) else { continue };
+            self.offer_ended(env, &offer, OfferResult::Elsewhere, None);
+            for fork in &mut offer.forks {
+                fork.cancel(env, Some(ELSEWHERE));
+            }
+            offer.lost = true;
+            offer.state = OfferState::Closing(env.now + CLOSING_MAX);
+            self.keep_offer(env, offer);
+        }
+    }
+
     /// The caller went while phones ring.
     pub(super) fn caller_gone(&mut self, env: &mut Env<'_>, id: u64) {
         let Some(mut offer) = self.take_offer(id) else { return };
@@ -383,7 +404,7 @@ impl Calls {
         offer: Offer,
         work: impl FnOnce(&mut Self, &mut Env<'_>, &mut Call, Offer),
     ) {
-        let rings = self.calls.get(&key).is_some_and(|c| c.offer == Some(offer.id));
+        let rings = self.calls.get(&key).is_some_and(|c| c.ringing.contains(&offer.id));
         if rings {
             self.with(key, |calls, call| work(calls, env, call, offer));
         } else {
@@ -398,6 +419,37 @@ impl Calls {
             self.clients.remove(&tx);
         }
     }
+}
+
+/// Why a step's call went to this one of several people; `None` where that goes without saying.
+fn why_this_one(env: &Env<'_>, step: &Step, agent: AgentId, queue: QueueId) -> Option<Arc<str>> {
+    let group = env.directory.group_of_queue(queue)?;
+    let serves = env.board.serves_of(agent).into_iter().find(|serve| serve.queue == queue);
+    if serves.is_some_and(|serve| serve.helper) {
+        return Some(format!("helps {group} (B7)").into());
+    }
+    let counts = env.board.counts(agent);
+    let order =
+        match &step.order {
+            Pick::LongestIdle => None,
+            Pick::RoundRobin => Some("their turn".to_owned()),
+            Pick::FewestCalls => Some(format!("fewest calls today: {}", counts.calls)),
+            Pick::LeastTalk => Some(format!("least talk time today: {} s", counts.talk.as_secs())),
+            Pick::Skill(wanted) => {
+                let level = env.directory.level(agent, &group.role);
+                Some(format!("skill level {level}, wanted {wanted}"))
+            }
+            Pick::Listed(people) => {
+                let person = env.person(agent)?;
+                let place = people.iter().position(|listed| *listed == person);
+                Some(place.map_or("not in the list".to_owned(), |n| {
+                    format!("place {} in the list", n + 1)
+                }))
+            }
+        };
+    let together = (step.together > 1).then(|| format!("{} ring at once", step.together));
+    let words: Vec<String> = order.into_iter().chain(together).collect();
+    (!words.is_empty()).then(|| words.join(", ").into())
 }
 
 /// Somebody whose phones ring has one still; a trunk always has.

@@ -70,7 +70,7 @@ impl Calls {
             incoming: None,
             phase: Phase::Talking,
             line: Line::default(),
-            offer: None,
+            ringing: Vec::new(),
             offers: 0,
             caller_leg: None,
             callee_leg: None,

@@ -206,8 +206,8 @@ pub struct Call {
     pub phase: Phase,
     /// Place in the plan.
     pub line: Line,
-    /// The offer that rings for it.
-    pub offer: Option<u64>,
+    /// The offers that ring for it: one, or several people's at once.
+    pub ringing: Vec<u64>,
     /// Offers made so far.
     pub offers: u32,
     /// The caller's dialog.

@@ -49,6 +49,9 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
         }
         for step in &rule.steps {
             check.target(&step.to, step.span.clone());
+            if let Target::Role(role, _) = &step.to {
+                step.choice.listed.iter().for_each(|person| check.listed(person, role));
+            }
         }
         if let End::Callback { owner: Some(owner) } = &rule.end {
             check.who(&owner.value, owner.span.clone());
@@ -96,6 +99,17 @@ impl Check<'_> {
         match target {
             Target::One(who) | Target::Deputies(who) => self.who(who, span),
             Target::Role(role, which) => self.role(role, which.as_ref()),
+        }
+    }
+
+    fn listed(&mut self, person: &At<PersonId>, role: &Role) {
+        let Some(known) = self.directory.agent(person).and_then(|a| self.directory.person(a))
+        else {
+            return self.who(&Who::Person(person.clone()), person.span.clone());
+        };
+        if !known.roles.contains(role) {
+            let message = format!("`{person}` does not hold the role `{role}`");
+            self.warn(person.span.clone(), message, None);
         }
     }
 

@@ -11,6 +11,7 @@
 
 mod calendars;
 mod check;
+mod choice;
 mod condition;
 mod decide;
 mod display;
@@ -28,6 +29,7 @@ mod rule;
 mod seen;
 mod target;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ use sha2::{Digest, Sha256};
 
 pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
+pub use choice::{Pick, TOGETHER_MAX};
 pub use decide::{decide, steps_again};
 pub use emergency::Emergency;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
@@ -51,7 +54,7 @@ use calendars::Calendars;
 use numbers::Numbers;
 use rule::{Rule, Rules};
 
-use crate::domain::{DepartmentId, Directory, NumberFormat, Settings, TrunkId};
+use crate::domain::{DepartmentId, Directory, NumberFormat, PersonId, Role, Settings, TrunkId};
 
 /// The texts that a policy is compiled from, each with the name that its problems carry.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +92,8 @@ pub struct Policy {
     called: Numbers<DepartmentId>,
     regions: Numbers<Arc<str>>,
     rules: Vec<Rule>,
+    /// The order in which a role's people are offered calls, where a step lists them.
+    lists: BTreeMap<Role, Vec<PersonId>>,
     emergencies: Vec<Emergency>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,
@@ -156,6 +161,12 @@ impl Policy {
         self.rules.iter().map(|rule| (&rule.name, &rule.clause))
     }
 
+    /// The place of `person` in the list of `role`; who is not in it comes after all who are.
+    pub fn rank(&self, role: &Role, person: &PersonId) -> u16 {
+        let place = self.lists.get(role).and_then(|list| list.iter().position(|p| p == person));
+        place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
+    }
+
     /// Its emergency plans, in order (clause B8).
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.emergencies.iter()
@@ -182,6 +193,7 @@ impl Policy {
         let regions = regions.map(|v| reader.tables(v, "[[caller_region]]")).unwrap_or_default();
         let regions = Numbers::read(regions, "region", |r| Arc::from(r), format, &mut reader);
         let rules = Rules::read(fields.optional("rule"), &context, &mut reader);
+        let lists = choice::lists(&rules.rules, &mut reader);
         let emergencies = Emergency::read_all(fields.optional("emergency"), &mut reader);
         fields.finish(&mut reader);
         reach::check(&rules, &context, &calendars, &mut reader);
@@ -193,6 +205,7 @@ impl Policy {
             called,
             regions,
             rules: rules.rules,
+            lists,
             emergencies,
             warnings: Vec::new(),
             source,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Policy;
+use super::choice::Choice;
 use super::fields::At;
 use super::plan::{Facts, Presence, Step};
 use super::resolve::Resolver;
@@ -66,6 +67,7 @@ pub fn moved_step(
         ring: settings.ring,
         wait: settings.wait,
         only: true,
+        choice: Choice { together: 1, ..Choice::default() },
         span: 0..0,
     };
     let seen = Seen::new(policy, directory, facts);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::choice::Pick;
 use crate::domain::{AgentId, Client, Number, PersonId, QueueId, TrunkId};
 
 /// How the client index answered (clause A1: never an error).
@@ -159,6 +160,8 @@ impl Step {
             ring: self.ring,
             wait: self.wait,
             only: self.only,
+            order: self.order.clone(),
+            together: self.together,
             note: self.note.clone(),
         }
     }
@@ -184,8 +187,37 @@ pub struct Step {
     pub wait: Duration,
     /// Earlier queues let go of the call when this step begins.
     pub only: bool,
+    /// Whom of several idle people it is offered first. Left out of JSON if to the longest idle.
+    #[serde(default, skip_serializing_if = "Pick::is_default")]
+    pub order: Pick,
+    /// How many people ring at once. Left out of JSON if one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub together: u8,
     /// Who was skipped for good and why: `manager anna.berg has left`, `deputies: none named`.
     pub note: Option<Arc<str>>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_one(count: &u8) -> bool {
+    *count == 1
+}
+
+impl Step {
+    /// Whom of several people it is offered first, and how many ring at once; `None` where that needs
+    /// no word.
+    pub fn choice_in_words(&self) -> Option<String> {
+        let order = match self.queues.len() == 1 && self.people.len() > 1 {
+            true => Some(self.order.to_string()),
+            false => None,
+        };
+        let together = (self.together > 1).then(|| format!("{} ring at once", self.together));
+        let words: Vec<String> = order.into_iter().chain(together).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
 }
 
 /// Where a route ends when nobody answered.
@@ -313,6 +345,8 @@ mod tests {
             queues: Vec::new(),
             ring: Duration::ZERO,
             wait: Duration::ZERO,
+            order: Pick::default(),
+            together: 1,
             only: false,
             note: None,
         };

@@ -103,6 +103,8 @@ impl<'a> Resolver<'a> {
             ring: rule.ring,
             wait: rule.wait,
             only: rule.only,
+            order: rule.choice.pick.clone(),
+            together: rule.choice.together,
             note: (!note.is_empty()).then(|| Arc::from(note)),
         }
     }

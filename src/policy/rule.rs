@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
+use super::choice::Choice;
 use super::condition::{Condition, Test};
 use super::fields::{At, Fields, Reader, Value, Words};
 use super::options;
@@ -26,6 +27,7 @@ pub(super) struct StepRule {
     pub(super) ring: Duration,
     pub(super) wait: Duration,
     pub(super) only: bool,
+    pub(super) choice: Choice,
     pub(super) span: Range<usize>,
 }
 
@@ -239,13 +241,9 @@ fn step(
     let only = fields.optional("only").and_then(|v| reader.boolean(v)).is_some_and(|only| *only);
     let own = fields.optional("clause").and_then(|v| reader.text(v));
     let clause = own.map_or_else(|| clause.clone(), |own| Arc::from(own.value));
-    let order = fields.optional("order").and_then(|v| reader.choice(v, &[("longest idle", ())]));
+    let choice = Choice::read(&mut fields, target.as_ref(), reader);
     fields.finish(reader);
     let target = target?;
-    if let (Some(order), Target::One(_) | Target::Deputies(_)) = (order, &target) {
-        let message = format!("`{target}` is one person at a time: there is no order");
-        reader.error(order.span, message, None);
-    }
     Some(StepRule {
         text: Arc::from(target.to_string()),
         to: target,
@@ -253,6 +251,7 @@ fn step(
         ring: ring.unwrap_or(Some(context.settings.ring))?,
         wait: wait.unwrap_or(Some(context.settings.wait))?,
         only,
+        choice,
         span: to.span,
     })
 }

@@ -148,8 +148,8 @@ route  = "pas"
         "11:23 nobody can be reached by `manger` | did you mean `manager`?",
         "12:28 0s is outside 1 s to 3 min",
         "12:42 `manager` is one person at a time: there is no order",
-        "13:35 `random` is not known here | known are: longest idle",
-        "13:45 `ringing` is not known in a step | known are: to, ring, wait, only, clause, order",
+        "13:35 `random` is not known here | known are: longest idle, round robin, fewest calls, least talk time, skill",
+        "13:45 `ringing` is not known in a step | known are: to, ring, wait, only, clause, order, level, together",
         "14:10 `role operator` is in this route already | a plan never goes back to a step that it has left (B10)",
         "15:3 `to` is missing in a step",
         "16:31 nobody can be reached by `somebody` | known are: manager, deputies, head, role, person, callback, pass, refuse",
@@ -513,4 +513,53 @@ fn b8_what_is_wrong_with_an_emergency_plan_is_told_with_its_line() {
     assert!(problems(&plan("{ shut = \"a\" }")).iter().any(|p| p.contains("`shut`")));
     let twice = good.clone() + &good[good.find("[[emergency]]").expect("there")..];
     assert!(problems(&twice)[0].contains("two emergency plans are called `rush`"));
+}
+
+#[test]
+fn b1_every_order_is_read_and_what_is_wrong_with_one_is_told_at_its_place() {
+    let text = |step: &str| {
+        let rest = "name = \"rest\"\nclause = \"B4\"";
+        format!("{SETTINGS}[[rule]]\n{rest}\nroute = [\n{step},\n{{ to = \"callback\" }},\n]\n")
+    };
+    let step = |more: &str| text(&format!("{{ to = \"role operator\", {more} }}"));
+    let good = |more: &str| {
+        let policy = read(&step(more)).expect("a good policy");
+        let choice = &policy.rules[0].steps[0].choice;
+        (choice.pick.to_string(), choice.together)
+    };
+    assert_eq!(good("wait = \"9s\""), ("longest idle first".to_owned(), 1));
+    assert_eq!(good("order = \"round robin\", together = 3"), ("round robin".to_owned(), 3));
+    assert_eq!(good("order = \"fewest calls\"").0, "fewest calls today first");
+    assert_eq!(good("order = \"least talk time\"").0, "least talk time today first");
+    let skill = "skill level 3 or more first, then the nearest below";
+    assert_eq!(good("order = \"skill\", level = 3").0, skill);
+    assert_eq!(good("order = [\"ida\", \"ole\"]").0, "in this order: ida, ole");
+    for (more, problem) in [
+        ("order = \"fastest\"", "8:33 `fastest` is not known here"),
+        ("order = \"skill\"", "8:33 how skilled is not said | add level = 3, or what is wanted"),
+        ("order = \"skill\", level = 101", "8:50 "),
+        ("level = 3", "8:33 only a step in order of skill has a level | add order = \"skill\""),
+        ("order = [\"a\"], level = 3", "8:48 only a step in order of skill has a level"),
+        ("order = []", "8:33 this list is empty"),
+        ("order = [\"a\", \"a\"]", "8:39 `a` is in this order already"),
+        ("together = 17", "8:36 "),
+        ("together = 0", "8:36 "),
+    ] {
+        let found = problems(&step(more)).remove(0);
+        assert!(found.starts_with(problem), "{more}: {found}");
+    }
+    let one = text("{ to = \"manager\", order = \"skill\", level = 1, together = 2 }");
+    let both = ["there is no order", "nobody rings beside"];
+    for (found, what) in problems(&one).iter().zip(both) {
+        assert!(found.ends_with(&format!("`manager` is one person at a time: {what}")), "{found}");
+    }
+    let two = text(
+        "{ to = \"role a\", order = [\"ida\", \"ole\"] },\n\
+         { to = \"role a of x\", order = [\"ole\", \"ida\"] }",
+    );
+    assert!(
+        problems(&two)[1].contains("line 8 gives another order of `a`"),
+        "{:?}",
+        problems(&two)
+    );
 }

@@ -191,7 +191,7 @@ impl Switch {
         let name = |agent: AgentId| {
             self.core.directory.person(agent).map(|p: &std::sync::Arc<Person>| p.id.clone())
         };
-        let phase = match (call.phase, call.offer.is_some()) {
+        let phase = match (call.phase, !call.ringing.is_empty()) {
             (Phase::Identifying, _) => "identifying",
             (Phase::Waiting, true) => "ringing",
             (Phase::Waiting, false) => "waiting",

@@ -11,6 +11,7 @@
 //! | `shards` | which worker a message, a person, a call belongs to |
 //! | `passing` | what the proxy carries |
 //! | `requests` | trust: who may register, call, ask |
+//! | `roster` | who serves which queues |
 //! | `seats` | the slow state of the agents whose home is here |
 //! | `trunks` | OPTIONS health |
 //! | `commands` | what admins and supervisors ask |
@@ -21,6 +22,7 @@ mod core;
 mod io;
 mod passing;
 mod requests;
+mod roster;
 mod seats;
 mod shards;
 mod survival;
@@ -166,7 +168,10 @@ impl Switch {
                 self.directory_changed(now);
                 self.calls.directory_changed(&mut self.core.env(now));
             }
-            Input::Policy(policy) => self.core.policy = policy,
+            Input::Policy(policy) => {
+                self.core.policy = policy;
+                self.write_roster();
+            }
             Input::Settings(settings) => {
                 self.core.settings_changed(settings);
                 self.auth.configure(&self.core.settings);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Mail, Output, Switch, What, home_of};
-use crate::acd::{Flags, Serve};
+use crate::acd::Flags;
 use crate::call::{AgentChange, AgentNote, StarCode};
 use crate::domain::{AgentId, Directory, LockAfter, Moment, Person, PersonId, ShardId, WallOffset};
 
@@ -67,7 +67,7 @@ impl Switch {
     pub(super) fn directory_changed(&mut self, now: Moment) {
         let directory = self.core.directory.clone();
         if self.core.shard == ShardId(0) {
-            self.write_roster(&directory);
+            self.write_roster();
             self.keep_directory(now, &directory);
         }
         let known: Vec<AgentId> = self.seats.of.keys().copied().collect();
@@ -90,22 +90,6 @@ impl Switch {
         if std::mem::replace(&mut self.seats.directory, hash.clone()) != hash {
             let directory = Box::new(directory.record());
             self.record(now, What::DirectoryTaken { hash, directory });
-        }
-    }
-
-    fn write_roster(&mut self, directory: &Directory) {
-        let board = &self.core.shared.board;
-        for index in 0..board.limits().agents {
-            let agent = AgentId(index);
-            let wanted = match directory.person(agent) {
-                Some(_) => directory.queues_of(agent).into_iter().map(Serve::from).collect(),
-                None => Vec::new(),
-            };
-            if wanted != board.serves_of(agent)
-                && let Err(error) = board.set_roster(self.core.shard, agent, &wanted)
-            {
-                tracing::error!(%error, "an agent's queues stay as they were");
-            }
         }
     }
 

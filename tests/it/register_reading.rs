@@ -63,7 +63,7 @@ plan      head of wholesale (B2): clara.voss has left
 note      balance is 25 h old
 
      +0.001  step 2: deputies of manager (C1): manager: anna.berg is absent
-     +0.002  offer 1: boris.kern for anna.berg (2 phones)
+     +0.002  offer 1: boris.kern for anna.berg (2 phones), fewest calls today: 3
      +0.120  offer 1: rings
      +4.100  step 3: role key_account_manager (B2): everybody refused
      +4.100  offer 1: refused (603) after 4.0 s

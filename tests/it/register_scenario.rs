@@ -120,6 +120,8 @@ pub fn explanation() -> Explanation {
         queues: Vec::new(),
         ring: std::time::Duration::from_secs(20),
         wait: std::time::Duration::from_secs(40),
+        order: Default::default(),
+        together: 1,
         only: false,
         note: note.map(Into::into),
     };
@@ -186,6 +188,7 @@ pub fn offered(call: CallKey, ms: i64, offer: u32, agent: &str) -> Event {
             stands_in_for: (agent == "boris.kern").then(|| "anna.berg".into()),
             step: 1,
             phones: 2,
+            why: (agent == "boris.kern").then(|| "fewest calls today: 3".into()),
         },
     )
 }

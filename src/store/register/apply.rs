@@ -190,11 +190,11 @@ fn stop(db: &Connection, at: i64, what: &What) -> rusqlite::Result<()> {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![text(call), at, step, to.as_ref(), clause.as_ref(), why.as_ref()]),
-        What::Offered { call, offer, agent, stands_in_for, step, phones } => db
+        What::Offered { call, offer, agent, stands_in_for, step, phones, why } => db
             .prepare_cached(
                 "INSERT OR IGNORE INTO offers
-                    (call, offer, agent, stands_in_for, step, phones, offered_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    (call, offer, agent, stands_in_for, step, phones, offered_at, why)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 text(call),
@@ -203,7 +203,8 @@ fn stop(db: &Connection, at: i64, what: &What) -> rusqlite::Result<()> {
                 stands_in_for.as_ref().map(|p| p.as_str()),
                 step,
                 phones,
-                at
+                at,
+                why.as_deref()
             ]),
         What::Ringing { call, offer } => db
             .prepare_cached(

@@ -7,7 +7,7 @@ use crate::store::Migration;
 pub const APPLICATION: i32 = 0x7e1e_ca11;
 
 /// One step for each schema version; released ones never change.
-pub const STEPS: &[Migration] = &[V1, V2];
+pub const STEPS: &[Migration] = &[V1, V2, V3];
 
 const V1: Migration = r"
 CREATE TABLE calls (
@@ -152,4 +152,9 @@ CREATE TABLE directories (
     json     TEXT NOT NULL,
     taken_at INTEGER NOT NULL
 ) STRICT;
+";
+
+/// Why a call was offered to this one of several people.
+const V3: Migration = r"
+ALTER TABLE offers ADD COLUMN why TEXT;
 ";

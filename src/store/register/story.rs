@@ -77,6 +77,9 @@ pub struct OfferRow {
     pub result: Option<OfferResult>,
     /// The phone's status, if it said one.
     pub status: Option<u16>,
+    /// Why this one of several people. Absent where the longest idle was first.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// An accepted policy, kept for ever.
@@ -199,5 +202,6 @@ fn offer_row(row: &Row<'_>) -> rusqlite::Result<OfferRow> {
         took_ms: ended_at.map(|end| between_ms(offered_at, end)),
         result: parse(row.get("result")?),
         status: row.get("status")?,
+        why: row.get("why")?,
     })
 }

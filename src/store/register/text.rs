@@ -130,7 +130,8 @@ fn explain(out: &mut String, explanation: &Explanation) {
         people.extend(step.others.iter().map(ToString::to_string));
         people.extend(step.note.iter().map(ToString::to_string));
         let people = if people.is_empty() { "nobody".into() } else { people.join("; ") };
-        line(out, "plan", &format!("{} ({}): {people}", step.to, step.clause));
+        let choice = step.choice_in_words().map(|c| format!(", {c}")).unwrap_or_default();
+        line(out, "plan", &format!("{} ({}){choice}: {people}", step.to, step.clause));
     }
     for note in &explanation.notes {
         line(out, "note", note);
@@ -163,7 +164,8 @@ fn events(story: &CallStory) -> Vec<(Timestamp, String)> {
         let offered_at = begun(offer.step).map_or(offer.offered_at, |at| at.max(offer.offered_at));
         let phones = if offer.phones == 1 { "phone" } else { "phones" };
         let n = offer.offer;
-        let text = format!("offer {n}: {} ({} {phones})", offer_agent(offer), offer.phones);
+        let why = offer.why.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
+        let text = format!("offer {n}: {} ({} {phones}){why}", offer_agent(offer), offer.phones);
         events.push((offered_at, text));
         events.extend(offer.rang_at.map(|at| (at, format!("offer {n}: rings"))));
         events.extend(offer.ended_at.map(|at| (at, offer_end(offer))));

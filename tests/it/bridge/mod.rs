@@ -12,6 +12,7 @@ mod plan;
 mod relays;
 mod sim;
 mod storm;
+mod strategies;
 mod talk;
 mod torture;
 mod trust;

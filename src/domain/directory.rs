@@ -388,9 +388,14 @@ impl Directory {
     /// none). Of several the one with a deputy, then the one that began first.
     pub fn absence(&self, person: &Person, at: Timestamp) -> Option<&Absence> {
         let absences = self.absences.get(&person.id)?;
-        let calendar = self.calendar_of(person);
-        let today = calendar.map_or_else(|| TimeZone::UTC.to_datetime(at).date(), |c| c.today(at));
+        let today = self.local_day(person, at);
         absences.iter().find(|a| a.from <= today && today <= a.to)
+    }
+
+    /// A person's day at `at`: by the clock of their department (UTC if none).
+    pub fn local_day(&self, person: &Person, at: Timestamp) -> Date {
+        let calendar = self.calendar_of(person);
+        calendar.map_or_else(|| TimeZone::UTC.to_datetime(at).date(), |c| c.today(at))
     }
 
     /// All absences known, by person.

@@ -22,6 +22,7 @@ mod start;
 mod status;
 mod texts;
 mod watch;
+mod worked;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

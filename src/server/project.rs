@@ -31,13 +31,17 @@ enum Order {
 }
 
 impl Projecting {
-    /// Begins. Errors: the system has no thread left.
-    pub(super) fn begin(projector: Projector) -> std::io::Result<Self> {
+    /// Begins; `caught_up` is called once, when the register has all that was there. Errors: the system
+    /// has no thread left.
+    pub(super) fn begin(
+        projector: Projector,
+        caught_up: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (orders, taken) = channel();
         let problem = Problem::default();
         let thread = std::thread::Builder::new().name("register".into());
         let told = problem.clone();
-        let thread = thread.spawn(move || run(projector, &taken, &told))?;
+        let thread = thread.spawn(move || run(projector, &taken, &told, caught_up))?;
         Ok(Self { orders, thread: Mutex::new(Some(thread)), problem })
     }
 
@@ -63,7 +67,13 @@ impl Projecting {
     }
 }
 
-fn run(mut projector: Projector, orders: &Receiver<Order>, problem: &Problem) {
+fn run(
+    mut projector: Projector,
+    orders: &Receiver<Order>,
+    problem: &Problem,
+    caught_up: impl FnOnce(),
+) {
+    let mut caught_up = Some(caught_up);
     let rare = RateLimit::new(Duration::from_secs(60));
     let mut pruned = Instant::now();
     loop {
@@ -71,6 +81,9 @@ fn run(mut projector: Projector, orders: &Receiver<Order>, problem: &Problem) {
             Ok(progress) => {
                 if super::lock(problem).take().is_some() {
                     tracing::info!("the register follows the journal again");
+                }
+                if let Some(caught_up) = caught_up.take_if(|_| !progress.more) {
+                    caught_up();
                 }
                 progress.more
             }

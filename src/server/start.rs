@@ -341,8 +341,9 @@ impl Building {
         hub.record(server_started(self.clock.wall()).what);
         hub.record(reload::accepted(&self.compiled.policy, "start"));
         let projector = Projector::new(&self.folder.register_db(), &self.folder.journal());
-        let projecting =
-            Projecting::begin(projector).map_err(|e| StartError::System("threads", e))?;
+        let (counting, register) = (hub.clone(), self.folder.register_db());
+        let projecting = Projecting::begin(projector, move || counting.count_today(&register))
+            .map_err(|e| StartError::System("threads", e))?;
         // Set once, here.
         let _ = hub.projecting.set(projecting);
         let handle = runtimes.doors.handle().clone();

@@ -126,6 +126,7 @@ impl Switch {
     fn agent_json(&self, now: Moment, agent: AgentId) -> Value {
         let Some(person) = self.core.directory.person(agent) else { return Value::Null };
         let view = self.core.shared.board.presence(agent);
+        let counts = self.core.shared.board.counts(agent);
         let (state, reason) = match call::presence(&view) {
             Presence::Free | Presence::Unknown => ("ready", None),
             Presence::Busy { why } => (busy_word(view.state), Some(why)),
@@ -147,6 +148,8 @@ impl Switch {
             "until_s": view.until.map(|until| until.since(now).as_secs()),
             "waiting_for": self.core.shared.board.len(self.core.directory.own_queue(agent)),
             "groups": self.groups_of(agent),
+            "calls_today": counts.calls,
+            "talk_today_s": counts.talk.as_secs(),
             "moved_by": self.core.directory.orders().moved(&person.id),
         })
     }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Identified, Promise};
+use crate::acd::Counts;
 use crate::call::AgentNote;
 use crate::domain::{
     AgentId, CallKey, Directory, Flow, Moment, Number, PersonId, Settings, ShardId, TrunkId,
@@ -73,6 +74,8 @@ pub enum Input {
     },
     /// People, roles, absences: applies at once.
     Directory(Arc<Directory>),
+    /// What people did today before this start; for worker 0, once.
+    Worked(Arc<[(PersonId, Counts)]>),
     /// For calls that arrive from now on.
     Policy(Arc<Policy>),
     /// Trunks, limits, timers: for what begins from now on.

@@ -168,6 +168,7 @@ impl Switch {
                 self.directory_changed(now);
                 self.calls.directory_changed(&mut self.core.env(now));
             }
+            Input::Worked(people) => self.worked_before(&people),
             Input::Policy(policy) => {
                 self.core.policy = policy;
                 self.write_roster();

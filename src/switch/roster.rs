@@ -1,9 +1,10 @@
 //! Who serves which queues, and how: people's rows on the board (clauses B1, B8). Worker 0 writes them,
-//! from the directory (roles, levels, orders) and the policy in force (lists).
+//! from the directory (roles, levels, orders) and the policy in force (lists). It also begins the day of
+//! the figures that orders go by: calls and talk time count from a person's local midnight.
 
 use super::Switch;
-use crate::acd::Serve;
-use crate::domain::{AgentId, ShardId};
+use crate::acd::{Counts, Serve};
+use crate::domain::{AgentId, Moment, PersonId, ShardId};
 
 impl Switch {
     /// Makes the rows what directory and policy say, person by person; what is the same costs nothing.
@@ -35,5 +36,32 @@ impl Switch {
             None => Serve::from(queue),
         };
         directory.queues_of(agent).into_iter().map(serve).collect()
+    }
+
+    /// Whose local day is another than at the last look begins it with nothing done.
+    pub(super) fn begin_days(&mut self, now: Moment) {
+        if self.core.shard != ShardId(0) {
+            return;
+        }
+        let wall = self.core.wall.wall(now);
+        let directory = &self.core.directory;
+        for (agent, person) in directory.agents() {
+            let today = directory.local_day(person, wall);
+            let before = self.seats.days.insert(agent, today);
+            if before.is_some_and(|before| before != today) {
+                self.core.shared.board.set_counts(agent, Counts::default());
+            }
+        }
+    }
+
+    /// What was done before the start is added to what was done since.
+    pub(super) fn worked_before(&mut self, people: &[(PersonId, Counts)]) {
+        let board = &self.core.shared.board;
+        for (person, before) in people {
+            let Some(agent) = self.core.directory.agent(person) else { continue };
+            let since = board.counts(agent);
+            let (calls, talk) = (since.calls + before.calls, since.talk + before.talk);
+            board.set_counts(agent, Counts { calls, talk });
+        }
     }
 }

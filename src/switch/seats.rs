@@ -39,6 +39,8 @@ pub(super) struct Seats {
     /// The next edge of anybody's hours or absences.
     edge: Option<Moment>,
     orphans_at: Moment,
+    /// On worker 0: everybody's local day, as of the last look.
+    pub(super) days: BTreeMap<AgentId, jiff::civil::Date>,
     /// Hash of the directory that the journal was given last.
     directory: Arc<str>,
 }
@@ -105,6 +107,13 @@ impl Switch {
         let agents: Vec<AgentId> = self.seats.of.keys().copied().collect();
         let wall = self.core.wall.wall(now);
         let mut edge = now + EDGE_MAX;
+        self.begin_days(now);
+        if self.core.shard == ShardId(0) {
+            let midnights = self.core.directory.agents();
+            let midnights = midnights
+                .map(|(_, person)| next_edge(&self.core.directory, person, wall, self.core.wall));
+            edge = midnights.fold(edge, Moment::min);
+        }
         for agent in agents {
             self.seat_changed(now, agent);
             if let Some(person) = self.core.directory.person(agent) {

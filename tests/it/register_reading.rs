@@ -1,7 +1,8 @@
 //! What people and programs read out of the register.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use telefonist::domain::{AgentId, CallKey, DirectoryRecord};
+use telefonist::domain::{AgentId, CallKey, DirectoryRecord, PersonId};
 use telefonist::policy::{Facts, Grounds, IndexState, Presence};
 use telefonist::store::journal::{Source, Writer};
 use telefonist::store::register::{
@@ -331,4 +332,29 @@ fn the_grounds_of_a_decision_and_the_directory_that_it_saw_are_kept() {
     assert_eq!(story.grounds, Some(grounds));
     assert_eq!(register.directory("d1").expect("read"), Some(directory));
     assert_eq!(register.directory("d2").expect("read"), None);
+}
+
+#[test]
+fn what_people_answered_before_a_start_is_told_with_how_long_they_talked() {
+    let state = State::new();
+    let (_journal, mut writer) = state.run(&[]);
+    writer.append(&eventful(key(1)));
+    // One that goes on over the start, one of two days before.
+    writer.append(&[arrived(key(2), 100_000), answered(key(2), 110_000, "boris.kern")]);
+    let old = -3 * 86_400_000;
+    writer.append(&[arrived(key(3), old), answered(key(3), old + 5, "boris.kern")]);
+    writer.append(&promised_call(key(4), 120_000));
+    let told = |ms: i64| {
+        let answered = state.project().answered_before(after(ms)).expect("read");
+        let row = |(who, at, talk): &(PersonId, Timestamp, u64)| {
+            (who.to_string(), at.duration_since(start()).as_millis(), *talk / 1_000)
+        };
+        let mut rows: Vec<_> = answered.iter().map(row).collect();
+        rows.sort();
+        rows
+    };
+    let (clara, boris) = ("clara.voss".to_owned(), "boris.kern".to_owned());
+    let both = [(boris.clone(), 110_000, 190_000), (clara.clone(), 9_850, 190_000)];
+    assert_eq!(told(300_000), both);
+    assert_eq!(told(60_000), [(clara, 9_850, 50_150)], "as it was then");
 }

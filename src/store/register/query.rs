@@ -181,6 +181,32 @@ impl Register {
         }
     }
 
+    /// Calls of the trunks that our people answered in the day before `start`, or two: who, when, and
+    /// for how many microseconds they talked until then.
+    ///
+    /// # Errors
+    /// The register cannot be read.
+    pub fn answered_before(
+        &self,
+        start: Timestamp,
+    ) -> Result<Vec<(PersonId, Timestamp, u64)>, StoreError> {
+        let read = || {
+            let (start, day) = (micros(start), 86_400_000_000);
+            let mut sql = self.db.prepare_cached(
+                "SELECT answered_by, answered_at, min(ifnull(ended_at, ?1), ?1) - answered_at
+                 FROM calls WHERE arrived_at >= ?2 AND answered_at < ?1
+                 AND answered_by IS NOT NULL AND direction = 'inbound'",
+            )?;
+            let row = |row: &Row<'_>| {
+                let who = PersonId::new(&row.get::<_, String>(0)?);
+                let talk: i64 = row.get(2)?;
+                Ok((who, moment(row.get(1)?), u64::try_from(talk).unwrap_or(0)))
+            };
+            sql.query_map([start, start - 2 * day], row)?.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|e| self.sql(e))
+    }
+
     /// How many calls the register holds.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use telefonist::domain::{Directory, Role};
+use telefonist::acd::Counts;
+use telefonist::domain::{Directory, Role, WallOffset};
 use telefonist::sip::{Header, Message, Method};
 use telefonist::switch::{Command, Input, OfferResult, What};
 
@@ -112,6 +113,30 @@ fn b1_least_talk_time_counts_the_seconds_of_the_day() {
     works(&mut w, "a3", IDA, 2);
     // Ole is idle for longer, and had fewer calls.
     next_goes_to(&mut w, IDA, Some("least talk time today: 3 s"));
+}
+
+#[test]
+fn b1_what_people_did_is_counted_from_their_local_midnight_and_over_a_restart() {
+    let mut w = operators(r#", order = "fewest calls""#);
+    let before = Counts { calls: 2, talk: secs(9) };
+    w.input(Input::Worked([("kai".into(), before)].into()));
+    let agent = |w: &World, who: &str| w.directory.agent(&who.into()).expect("there");
+    w.register("ole", OLE);
+    works(&mut w, "a1", OLE, 3);
+    w.register("kai", KAI);
+    let (ole, kai) = (agent(&w, "ole"), agent(&w, "kai"));
+    assert_eq!(w.board.counts(kai), before);
+    assert_eq!((w.board.counts(ole).calls, w.board.counts(ole).talk), (1, secs(3)));
+    let clock = |w: &mut World, at: &str| {
+        w.input(Input::Wall(WallOffset::new(w.now, at.parse().expect("a time"))));
+    };
+    clock(&mut w, "2026-03-03T23:59:59Z");
+    assert_eq!(w.board.counts(kai), before);
+    w.run(secs(2));
+    assert_eq!((w.board.counts(ole), w.board.counts(kai)), (Counts::default(), Counts::default()));
+    w.take_at_host("192.0.2.10");
+    works(&mut w, "a2", KAI, 1);
+    next_goes_to(&mut w, OLE, Some("fewest calls today: 0"));
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
     if let Some(owner) = &settings.callback_owner {
         check.who(&owner.value, owner.span.clone());
     }
+    for (role, start) in &settings.head_start_role {
+        check.role(&At::new(role.clone(), start.span.clone()), None);
+    }
     for department in policy.called.values() {
         check.department(department, department.span.clone());
     }

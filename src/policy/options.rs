@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::display::Template;
 use super::fields::{At, Fields, Reader, Value};
 use super::target::{Which, Who};
-use crate::domain::{Client, ClientType, DepartmentId, Vip};
+use crate::domain::{Client, ClientType, DepartmentId, Role, Vip};
 
 /// The longest head start that the board takes.
 const HEAD_START_MAX: Duration = Duration::from_secs(3_600);
@@ -61,6 +61,10 @@ pub struct PolicySettings {
     pub(super) display: Template,
     head_start_type: BTreeMap<ClientType, Duration>,
     head_start_vip: BTreeMap<Vip, Duration>,
+    /// By so much people prefer calls for themselves.
+    own_calls: Duration,
+    /// By so much they prefer the calls of these of their groups.
+    pub(super) head_start_role: BTreeMap<Role, At<Duration>>,
 }
 
 impl PolicySettings {
@@ -71,10 +75,23 @@ impl PolicySettings {
         by_type.max(by_vip).copied().unwrap_or_default()
     }
 
-    /// The largest head start that this policy gives.
+    /// By so much a person prefers calls of a group of this role to calls without a head start; those
+    /// for themselves if `None`.
+    pub fn agent_head_start(&self, role: Option<&Role>) -> Duration {
+        match role {
+            Some(role) => self.head_start_role.get(role).map(|start| **start).unwrap_or_default(),
+            None => self.own_calls,
+        }
+    }
+
+    /// The largest head start that this policy gives: no call is overtaken by one that came so much
+    /// later.
     pub fn head_start_max(&self) -> Duration {
-        let all = self.head_start_type.values().chain(self.head_start_vip.values());
-        all.max().copied().unwrap_or_default()
+        let clients = self.head_start_type.values().chain(self.head_start_vip.values());
+        let roles = self.head_start_role.values().map(|start| &start.value);
+        let agents = roles.chain([&self.own_calls]);
+        let max = |all: &mut dyn Iterator<Item = &Duration>| all.max().copied().unwrap_or_default();
+        max(&mut { clients }) + max(&mut { agents })
     }
 
     /// Reads the table; what is wrong is noted and replaced by its default.
@@ -165,7 +182,21 @@ impl PolicySettings {
             }
             table.finish(reader);
         }
+        let own = fields.optional("own_calls").and_then(|v| reader.duration(v, bounds.clone()));
+        self.own_calls = own.map_or(self.own_calls, |own| *own);
+        if let Some(table) = fields.optional("role").and_then(|v| reader.table(v, "role")) {
+            for (name, value) in table.entries() {
+                if let Some(start) = reader.duration(value, bounds.clone()) {
+                    let start = At::new(*start, name.span.clone());
+                    self.head_start_role.insert(Role::new(name.value), start);
+                }
+            }
+        }
         fields.finish(reader);
+        if self.head_start_max() > HEAD_START_MAX {
+            let message = "the largest head start of clients and that of people pass 1 h together";
+            reader.error(value.span(), message, None);
+        }
     }
 }
 
@@ -187,6 +218,8 @@ impl Default for PolicySettings {
             display: Template::parse(Template::DEFAULT).expect("our own default is a template"),
             head_start_type: BTreeMap::new(),
             head_start_vip: BTreeMap::new(),
+            own_calls: Duration::ZERO,
+            head_start_role: BTreeMap::new(),
         }
     }
 }

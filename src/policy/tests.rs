@@ -563,3 +563,15 @@ fn b1_every_order_is_read_and_what_is_wrong_with_one_is_told_at_its_place() {
         problems(&two)
     );
 }
+
+#[test]
+fn b_head_starts_of_clients_and_people_are_bounded_together() {
+    let text = |more: &str| format!("{SETTINGS}[settings.head_start]\n{more}\n{REST}");
+    let good = read(&text(
+        "client_type = { key = \"50m\" }\nown_calls = \"5m\"\nrole = { operator = \"10m\" }",
+    ));
+    assert_eq!(good.expect("good").settings().head_start_max(), Duration::from_secs(3_600));
+    let bad = text("client_type = { key = \"50m\" }\nown_calls = \"11m\"");
+    assert!(problems(&bad)[0].contains("pass 1 h together"), "{:?}", problems(&bad));
+    assert!(problems(&text("own_calls = \"61m\""))[0].starts_with("5:13 "));
+}

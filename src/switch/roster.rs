@@ -1,5 +1,5 @@
 //! Who serves which queues, and how: people's rows on the board (clauses B1, B8). Worker 0 writes them,
-//! from the directory (roles, levels, orders) and the policy in force (lists). It also begins the day of
+//! from the directory (roles, levels, orders) and the policy in force (lists, head starts). It also begins the day of
 //! the figures that orders go by: calls and talk time count from a person's local midnight.
 
 use super::Switch;
@@ -27,13 +27,15 @@ impl Switch {
     fn row(&self, agent: AgentId) -> Vec<Serve> {
         let directory = &self.core.directory;
         let Some(person) = directory.person(agent) else { return Vec::new() };
+        let settings = self.core.policy.settings();
         let serve = |queue| match directory.group_of_queue(queue) {
             Some(group) => Serve {
+                head_start: settings.agent_head_start(Some(&group.role)),
                 level: directory.level(agent, &group.role),
                 rank: self.core.policy.rank(&group.role, &person.id),
                 ..Serve::from(queue)
             },
-            None => Serve::from(queue),
+            None => Serve { head_start: settings.agent_head_start(None), ..Serve::from(queue) },
         };
         directory.queues_of(agent).into_iter().map(serve).collect()
     }

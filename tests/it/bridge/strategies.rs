@@ -10,7 +10,7 @@ use telefonist::switch::{Command, Input, OfferResult, What};
 
 use super::plan::{hangs_up, routed};
 use super::world::{ANSWER, LIMITS, OFFER, TRUNK, World, rows};
-use super::{IDA, KAI, OLE, offers, secs};
+use super::{IDA, KAI, MIA, OLE, offers, secs};
 
 const MANAGER: &str = r#"{ to = "manager", ring = "20s", wait = "60s" },"#;
 
@@ -352,4 +352,60 @@ fn explain_says_in_which_order_and_how_many() {
     let step = &decision["explanation"]["steps"][0];
     assert_eq!(step["order"], "fewest_calls");
     assert_eq!(step["together"], 2);
+}
+
+/// Mia talks; a caller waits for her group, and `later` another for herself. Who is offered to her?
+fn after_mia(own_calls: &str, later: u64) -> String {
+    let group = r#"{ to = "role key_account_manager", ring = "20s", wait = "300s" },"#;
+    let own = r#"{ to = "manager", ring = "20s", wait = "300s" },"#;
+    let mut w = routed(&format!("[settings.head_start]\nown_calls = \"{own_calls}\""), own, group);
+    w.register("mia", MIA);
+    let (mia, _) = w.talk("03023125009", "b1", MIA);
+    w.invite("03023125002", "a1", OFFER);
+    w.run(secs(later));
+    w.invite("03023125001", "a2", OFFER);
+    w.take_at_host("192.0.2.10");
+    w.take_at_host("192.0.2.20");
+    w.phone_sends(MIA, &mia, Method::Bye, "");
+    w.response(MIA, 200);
+    w.run(secs(6));
+    let offered = w.request(MIA, Method::Invite);
+    offered.header(Header::From).expect("From").to_owned()
+}
+
+#[test]
+fn b_people_take_their_own_calls_first_but_overtake_nobody_by_more_than_the_head_start() {
+    let (group, own) = ("+493023125002", "+493023125001");
+    assert!(after_mia("0s", 10).contains(group), "without a head start who came first is first");
+    assert!(after_mia("30s", 29).contains(own));
+    assert!(after_mia("30s", 31).contains(group), "the bound of the wait");
+}
+
+#[test]
+fn b_a_main_group_comes_first_for_who_serves_several() {
+    let first = |role: &str| {
+        let operators = r#"{ to = "role operator", ring = "20s", wait = "300s" },"#;
+        let head = r#"{ to = "role head", ring = "20s", wait = "300s" },"#;
+        let start = format!("[settings.head_start]\nrole = {{ {role} = \"30s\" }}");
+        let mut w = routed(&start, head, operators);
+        let mut rows = rows();
+        for person in rows.people.iter_mut().filter(|p| p.id.as_str() == "ole") {
+            person.roles.insert(Role::new("head"));
+        }
+        let directory = Directory::build(Some(&w.directory), rows, LIMITS).expect("a directory");
+        w.input(Input::Directory(Arc::new(directory)));
+        w.register("ole", OLE);
+        let (ole, _) = w.talk("03023125009", "b1", OLE);
+        w.invite("03023125002", "a1", OFFER);
+        w.run(secs(20));
+        w.invite("03023125001", "a2", OFFER);
+        w.take_at_host("192.0.2.10");
+        w.phone_sends(OLE, &ole, Method::Bye, "");
+        w.response(OLE, 200);
+        w.run(secs(6));
+        let offered = w.request(OLE, Method::Invite);
+        offered.header(Header::From).expect("From").to_owned()
+    };
+    assert!(first("operator").contains("+493023125002"));
+    assert!(first("head").contains("+493023125001"), "came 20 s later");
 }

@@ -157,6 +157,9 @@ pub struct DirectoryRows {
 /// A group's name: the role, and the department if it is only that one's.
 type GroupKey = (Role, Option<DepartmentId>);
 
+/// Superiors above a person that are ever asked.
+const SUPERIORS_MAX: usize = 8;
+
 /// The snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
@@ -427,6 +430,20 @@ impl Directory {
     pub fn stand_in(&self, person: &PersonId, at: Timestamp) -> Option<AgentId> {
         let last = self.deputies(person, at).last().copied().or_else(|| self.agent(person))?;
         self.absence(self.person(last)?, at).is_none().then_some(last)
+    }
+
+    /// Clause B6: the direct superior, the superior's, and so on; without loops, [`SUPERIORS_MAX`] at
+    /// most.
+    pub fn superiors(&self, agent: AgentId) -> Vec<AgentId> {
+        let above = |agent: AgentId| self.agent(self.person(agent)?.supervisor.as_ref()?);
+        let mut ladder = vec![agent];
+        while let Some(next) = above(ladder[ladder.len() - 1])
+            && !ladder.contains(&next)
+            && ladder.len() <= SUPERIORS_MAX
+        {
+            ladder.push(next);
+        }
+        ladder.split_off(1)
     }
 
     fn named_deputy(&self, agent: AgentId, at: Timestamp) -> Option<AgentId> {

@@ -268,7 +268,7 @@ impl<'a> Resolver<'a> {
 
     /// Whose promise it is: whom the rule names, else the client's manager → the head of the client's
     /// department → the default; of those the first whom somebody present stands for (clause C1), else
-    /// the first who exists.
+    /// the nearest of their superiors who is there (as in B6), else the first who exists.
     pub(super) fn owner(&self, named: Option<&Who>, notes: &mut Vec<String>) -> Option<PersonId> {
         let usual = [Who::Manager, Who::Head(Which::Client)];
         let default = self.policy.settings().callback_owner.as_ref().map(|owner| &owner.value);
@@ -290,6 +290,13 @@ impl<'a> Resolver<'a> {
                 notes.push(format!("the callback falls to {stand_in}: {} is {absent}", person.id));
             }
             return self.directory.person(stand_in).map(|p| p.id.clone());
+        }
+        for superior in order.iter().flat_map(|agent| self.directory.superiors(*agent)) {
+            let person = self.directory.person(superior)?;
+            if let Some(stand_in) = self.directory.stand_in(&person.id, self.at()) {
+                notes.push(format!("the callback falls to the superior, {}", self.name(stand_in)));
+                return self.directory.person(stand_in).map(|p| p.id.clone());
+            }
         }
         order.first().and_then(|agent| self.directory.person(*agent)).map(|p| p.id.clone())
     }

@@ -229,6 +229,14 @@ fn b1_an_absent_head_without_deputy_passes_the_callback_on_and_says_so() {
     assert!(notes(&decision).contains("otto is absent (leave to 2026-03-06), nobody stands in"));
 }
 
+#[test]
+fn b6_a_promise_whose_owners_are_all_away_falls_to_the_nearest_superior_who_is_there() {
+    let office = office().absent("vera", "").change("vera", |p| p.supervisor = Some("dora".into()));
+    let decision = office.decide(&client("key"));
+    assert_eq!(decision.plan.ending, Ending::Callback { owner: Some("dora".into()) });
+    assert!(notes(&decision).contains("the callback falls to the superior, dora"));
+}
+
 // --- B9: VIP clients ---
 
 #[test]

@@ -4,6 +4,7 @@
 //! policy.toml ──┐ fields (spans, all problems at once)
 //! calendars ────┤──► settings · called numbers · rules ──► reach (shadowed? a gap?) ──► Policy
 //! directory ────┘                                     └──► check (names, roles, deputies)
+//! Policy + Directory + time ──► prove (is anybody left, whoever is away?)
 //! Policy + Directory + Facts + presence ──► decide ──► Decision { Plan, Explanation }
 //! ```
 //! Owns the language of `config/policy.toml` and `config/calendars.toml`. Knows no SIP, no board, no
@@ -23,6 +24,7 @@ mod numbers;
 mod options;
 mod plan;
 mod problem;
+mod proof;
 mod reach;
 mod resolve;
 mod rule;
@@ -53,6 +55,8 @@ pub use problem::{Problem, Severity, Source, did_you_mean};
 use calendars::Calendars;
 use numbers::Numbers;
 use rule::{Rule, Rules};
+
+use jiff::Timestamp;
 
 use crate::domain::{DepartmentId, Directory, NumberFormat, PersonId, Role, Settings, TrunkId};
 
@@ -95,6 +99,8 @@ pub struct Policy {
     /// The order in which a role's people are offered calls, where a step lists them.
     lists: BTreeMap<Role, Vec<PersonId>>,
     emergencies: Vec<Emergency>,
+    /// For each rule, whom it may take.
+    callers: Vec<Vec<reach::Caller>>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,
 }
@@ -134,6 +140,13 @@ impl Policy {
         let mut problems = check::names(self, directory);
         problems.extend(check_directory(directory));
         problems
+    }
+
+    /// What can happen to callers of each rule from `at` on, for a year: nobody left to take a call or
+    /// to own its promise, however few are away; a role without anybody in an open hour. Warnings, each
+    /// with a caller, a time and who is away: facts about people refuse nothing. Bounded work.
+    pub fn prove(&self, directory: &Directory, at: Timestamp) -> Vec<Problem> {
+        proof::prove(self, directory, at)
     }
 
     /// SHA-256 of the texts, the first 32 hexadecimal digits.
@@ -197,6 +210,7 @@ impl Policy {
         let emergencies = Emergency::read_all(fields.optional("emergency"), &mut reader);
         fields.finish(&mut reader);
         reach::check(&rules, &context, &calendars, &mut reader);
+        let callers = reach::callers(&rules, &context, &calendars, &called, &regions);
         problems.extend(reader.into_problems());
         let policy = Policy {
             hash: hash(sources),
@@ -207,6 +221,7 @@ impl Policy {
             rules: rules.rules,
             lists,
             emergencies,
+            callers,
             warnings: Vec::new(),
             source,
         };

@@ -179,6 +179,12 @@ impl<T> Numbers<T> {
         Some((&entry.pattern, &entry.value))
     }
 
+    /// All patterns, those too that cut others out.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let all = self.entries.iter();
+        all.flat_map(|entry| std::iter::once(&entry.pattern.value).chain(entry.except.iter()))
+    }
+
     /// All values with their places.
     pub(super) fn values(&self) -> impl Iterator<Item = &At<T>> {
         self.entries.iter().map(|entry| &entry.value)

@@ -13,7 +13,7 @@
 //! What cannot be together is never in `rest`: a caller who is no known client has no type, VIP level,
 //! debt or department; of opening hours only those combinations count that the calendars really have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -22,10 +22,10 @@ use jiff::civil::Date;
 use super::calendars::Calendars;
 use super::condition::Test;
 use super::fields::Reader;
-use super::numbers::{Dialled, Pattern, witnesses};
+use super::numbers::{Dialled, Numbers, Pattern, witnesses};
 use super::rule::Rules;
 use super::{Context, Rule};
-use crate::domain::Vip;
+use crate::domain::{DepartmentId, Vip};
 
 /// More blocks than this, and the check says that it gave up.
 const BLOCKS_MAX: usize = 20_000;
@@ -40,7 +40,7 @@ pub(super) fn check(
     calendars: &Calendars,
     reader: &mut Reader<'_>,
 ) {
-    let space = Space::of(&rules.rules, context, calendars);
+    let space = Space::of(&rules.rules, context, calendars, &[], &[]);
     let mut rest = space.everything();
     let mut taken: Vec<(usize, Block)> = Vec::new();
     for (index, rule) in rules.rules.iter().enumerate() {
@@ -65,6 +65,69 @@ pub(super) fn check(
         let hint = "end with a rule without `when` (B4: everybody else, to the operators)";
         reader.error(last.span.clone(), message, Some(hint.to_owned()));
     }
+}
+
+/// One kind of caller whom a rule takes, as far as the rule's route can tell callers apart.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The department of the called number.
+    pub(super) called: Option<DepartmentId>,
+    /// The caller's region.
+    pub(super) region: Option<Arc<str>>,
+    /// The department responsible for the client, where a rule insists on one.
+    pub(super) department: Option<DepartmentId>,
+    /// A client: it may have a region that only the directory knows.
+    pub(super) known: bool,
+    /// One of them: type, VIP level, debt, numbers.
+    pub(super) words: String,
+}
+
+/// For each rule one of each kind of caller that comes to it.
+pub(super) fn callers(
+    rules: &Rules,
+    context: &Context<'_>,
+    calendars: &Calendars,
+    called: &Numbers<DepartmentId>,
+    regions: &Numbers<Arc<str>>,
+) -> Vec<Vec<Caller>> {
+    let numbers: Vec<Pattern> = called.patterns().cloned().collect();
+    let names: Vec<Arc<str>> = regions.values().map(|r| r.value.clone()).collect();
+    let space = Space::of(&rules.rules, context, calendars, &numbers, &names);
+    let origins: Vec<Pattern> = regions.patterns().cloned().collect();
+    let origins = witnesses(&origins);
+    let from = |region: &str| {
+        let of_region = origins.iter().find(|n| place(regions, n).is_some_and(|r| **r == *region));
+        of_region.map_or(ANY_NUMBER, String::as_str)
+    };
+    let mut rest = space.everything();
+    let mut found = Vec::new();
+    for rule in &rules.rules {
+        let mut kinds = BTreeMap::new();
+        for condition in rule.when.iter().filter(|c| !c.is_off()) {
+            let wanted = space.of_tests(&condition.tests);
+            for block in rest.iter().filter(|r| r.meets(&wanted)).take(BLOCKS_MAX) {
+                space.kinds(&block.and(&wanted), called, &from, &mut kinds);
+            }
+            rest = rest.into_iter().flat_map(|r| r.minus(&wanted)).collect();
+            if rest.len() > BLOCKS_MAX {
+                break;
+            }
+        }
+        found.push(kinds.into_values().collect());
+    }
+    found
+}
+
+/// From the numbers that are kept free for fiction.
+const ANY_NUMBER: &str = "+12125550199";
+
+/// Kinds of callers of one rule that are told apart.
+const KINDS_MAX: usize = 500;
+
+type Kinds = BTreeMap<(Option<DepartmentId>, Option<Arc<str>>, Option<DepartmentId>), Caller>;
+
+fn place<'a, T>(numbers: &'a Numbers<T>, number: &str) -> Option<&'a T> {
+    numbers.find(Dialled { e164: Some(number), raw: number }).map(|(_, value)| value)
 }
 
 fn never(
@@ -121,6 +184,18 @@ impl Mask {
         self.0.iter().all(|word| *word == 0)
     }
 
+    fn has(&self, value: usize) -> bool {
+        self.0.get(value / 64).is_some_and(|word| word >> (value % 64) & 1 == 1)
+    }
+
+    fn values(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|value| self.has(*value))
+    }
+
+    fn only(&self, value: usize) -> Mask {
+        Mask::of((0..self.0.len() * 64).map(|i| i == value))
+    }
+
     fn first(&self) -> usize {
         let word = self.0.iter().position(|word| *word != 0).unwrap_or(0);
         word * 64 + self.0.get(word).map_or(0, |w| w.trailing_zeros() as usize)
@@ -132,6 +207,10 @@ impl Mask {
 struct Block(Vec<Mask>);
 
 impl Block {
+    fn and(&self, other: &Block) -> Block {
+        Block(self.0.iter().zip(&other.0).map(|(a, b)| a.and(b)).collect())
+    }
+
     fn meets(&self, other: &Block) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| !a.and(b).is_empty())
     }
@@ -195,10 +274,18 @@ const DEPARTMENT: usize = 7;
 const HOURS: usize = 8;
 
 impl Space {
-    fn of(rules: &[Rule], context: &Context<'_>, calendars: &Calendars) -> Self {
+    /// What `rules` ask about, and these numbers and regions.
+    fn of(
+        rules: &[Rule],
+        context: &Context<'_>,
+        calendars: &Calendars,
+        numbers: &[Pattern],
+        regions: &[Arc<str>],
+    ) -> Self {
         let tests: Vec<&Test> = rules.iter().flat_map(|r| &r.when).flat_map(|c| &c.tests).collect();
-        let mut patterns: Vec<Pattern> = Vec::new();
-        let (mut regions, mut departments) = (BTreeSet::new(), BTreeSet::new());
+        let mut patterns: Vec<Pattern> = numbers.to_vec();
+        let mut regions: BTreeSet<String> = regions.iter().map(|r| r.to_string()).collect();
+        let mut departments = BTreeSet::new();
         let mut asked = BTreeSet::new();
         for test in tests {
             match test {
@@ -299,6 +386,52 @@ impl Space {
     fn hours_mask(&self, calendar: &Arc<str>, open: bool) -> Mask {
         let place = self.calendars.iter().position(|c| c == calendar);
         Mask::of(self.hours.iter().map(|h| place.is_none_or(|place| h[place] == open)))
+    }
+
+    /// Notes one caller of a box for every way in which routes tell its callers apart. A called
+    /// number that has a department goes before the region (B1).
+    fn kinds<'a>(
+        &'a self,
+        block: &Block,
+        called: &Numbers<DepartmentId>,
+        from: &dyn Fn(&str) -> &'a str,
+        kinds: &mut Kinds,
+    ) {
+        let known = CALLERS[block.0[CALLER].first()].1;
+        let none = self.departments.len() - 1;
+        // Whoever may have no department reaches the fewest people.
+        let all = block.0[DEPARTMENT].values();
+        let departments: Vec<usize> =
+            if block.0[DEPARTMENT].has(none) { vec![none] } else { all.collect() };
+        for number in block.0[CALLED].values() {
+            let of_number = place(called, &self.called[number]).cloned();
+            let all = block.0[REGION].values();
+            let regions: Vec<usize> =
+                if of_number.is_some() { all.take(1).collect() } else { all.collect() };
+            for (region, department) in
+                regions.iter().flat_map(|r| departments.iter().map(move |d| (*r, *d)))
+            {
+                let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+                let place = named(&self.regions[region]).map(Arc::from);
+                let own = named(&self.departments[department]).map(|d| DepartmentId::new(&d));
+                let key = (of_number.clone(), place.clone(), own.clone());
+                if kinds.contains_key(&key) || kinds.len() >= KINDS_MAX {
+                    continue;
+                }
+                let mut one = block.clone();
+                for (dimension, value) in
+                    [(CALLED, number), (REGION, region), (DEPARTMENT, department)]
+                {
+                    one.0[dimension] = one.0[dimension].only(value);
+                }
+                let mut words = self.example(&one);
+                if CALLERS[one.0[CALLER].first()].0 != CALLERS[3].0 {
+                    words.push_str(&format!(", calling from {}", from(&self.regions[region])));
+                }
+                let (called, region, department) = key.clone();
+                kinds.insert(key, Caller { called, region, department, known, words });
+            }
+        }
     }
 
     /// One call of a box in words: only what the rules ask about.

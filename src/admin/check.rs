@@ -9,7 +9,7 @@ use super::output::{Failure, Printed};
 use crate::config::{load, read, render};
 use crate::domain::{ClientType, DirectoryRows, NumberFormat};
 use crate::policy::{Problem, Severity};
-use crate::server::{ProblemLine, compile, problems};
+use crate::server::{ProblemLine, compile, problems, proofs};
 use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
@@ -35,7 +35,8 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
             let dangling = people.dangling.iter().map(dangling).collect();
-            [problems(&config_dir, people.rows), strangers, dangling].concat()
+            let proofs = proofs(&config_dir, people.rows.clone(), context.at);
+            [problems(&config_dir, people.rows), proofs, strangers, dangling].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";

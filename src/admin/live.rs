@@ -52,6 +52,9 @@ pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
         out.push_str(&format!("{:<15}{}\n", "ordered", order_text(order)));
     }
     out.push_str(&refused(&status["refused"]));
+    for alarm in status["alarms"].as_array().into_iter().flatten() {
+        out.push_str(&format!("{}\n", alarm.as_str().unwrap_or_default()));
+    }
     for problem in status["problems"].as_array().into_iter().flatten() {
         out.push_str(&format!("{}\n", problem.as_str().unwrap_or_default()));
     }

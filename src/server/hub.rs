@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::notify::Notifier;
 use super::project::Projecting;
+use super::proving::Proving;
 use crate::config::ShellSettings;
 use crate::domain::{
     CallKey, Directory, DirectoryRows, Flow, Number, NumberFormat, PersonId, Settings, ShardId,
@@ -53,6 +54,7 @@ pub struct Hub {
     pub(super) notifier: Notifier,
     pub(super) projecting: OnceLock<Projecting>,
     pub(super) draining: OnceLock<()>,
+    pub(super) proving: Proving,
     pub(super) started_at: Timestamp,
     rows: Mutex<DirectoryRows>,
     journal: Mutex<Writer>,
@@ -98,6 +100,7 @@ impl Hub {
             projecting: OnceLock::new(),
             rows: Mutex::new(parts.rows.unwrap_or_default()),
             draining: OnceLock::new(),
+            proving: Proving::default(),
             journal: Mutex::new(parts.journal),
             pending: Mutex::default(),
             pulse: Mutex::default(),

@@ -16,6 +16,7 @@ mod names;
 mod notify;
 mod orders;
 mod project;
+mod proving;
 mod reload;
 mod run;
 mod start;
@@ -36,7 +37,9 @@ pub use hub::Hub;
 pub use orders::Change;
 pub use reload::Reloaded;
 pub use start::{StartError, StartOptions};
-pub use texts::{CALENDARS_FILE, Compiled, POLICY_FILE, compile, directory, files, problems};
+pub use texts::{
+    CALENDARS_FILE, Compiled, POLICY_FILE, compile, directory, files, problems, proofs,
+};
 
 use crate::config::Config;
 use crate::domain::{CallKey, Listener};

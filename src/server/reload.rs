@@ -195,7 +195,7 @@ fn new_errors(hub: &Hub, policy: &Policy, directory: &Directory) -> Vec<Problem>
 
 impl Hub {
     /// The database's people have changed.
-    pub(super) fn people_changed(&self, rows: DirectoryRows, compiled: &Compiled) {
+    pub(super) fn people_changed(self: &Arc<Self>, rows: DirectoryRows, compiled: &Compiled) {
         self.set_rows(rows.clone());
         let before = self.current.directory.load_full();
         match texts::directory(Some(&before), rows, compiled) {
@@ -214,10 +214,11 @@ impl Hub {
         }
     }
 
-    pub(super) fn take_directory(&self, directory: Directory) {
+    pub(super) fn take_directory(self: &Arc<Self>, directory: Directory) {
         let directory = Arc::new(directory);
         self.current.directory.store(directory.clone());
         self.tell_all(&Input::Directory(directory));
+        self.prove();
     }
 }
 

@@ -340,6 +340,7 @@ impl Building {
     ) -> Result<Arc<Server>, StartError> {
         hub.record(server_started(self.clock.wall()).what);
         hub.record(reload::accepted(&self.compiled.policy, "start"));
+        hub.prove();
         let projector = Projector::new(&self.folder.register_db(), &self.folder.journal());
         let (counting, register) = (hub.clone(), self.folder.register_db());
         let projecting = Projecting::begin(projector, move || counting.count_today(&register))

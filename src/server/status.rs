@@ -46,6 +46,7 @@ impl Server {
             "draining": hub.draining.get().is_some(),
             "policy": policy.hash(),
             "problems": problems,
+            "alarms": hub.proving.alarms(),
             "refused": *super::lock(&self.refused),
             "people": directory.agents().count(),
             "orders": directory.orders(),

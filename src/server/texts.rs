@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Directory, DirectoryLimits, DirectoryRows, Orders};
 use crate::policy::{self, Names, Policy, Problem, Sources};
@@ -90,6 +92,14 @@ pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
     };
     problems.extend(found.map_or_else(|found| found, |policy| policy.warnings));
     problems
+}
+
+/// What can happen to callers from `at` on with these people: see [`Policy::prove`]. Nothing if the
+/// configuration cannot be compiled, or `rows` make no directory.
+pub fn proofs(folder: &Path, rows: DirectoryRows, at: Timestamp) -> Vec<Problem> {
+    let Ok(compiled) = compile(folder) else { return Vec::new() };
+    let directory = directory(None, rows, &compiled);
+    directory.map(|directory| compiled.policy.prove(&directory, at)).unwrap_or_default()
 }
 
 /// The directory of `rows` under these calendars and limits. Errors: as problems of the directory.

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub index_age_seconds: Gauge,
     /// Reloads: `done`, `refused`.
     pub reloads: Family<Kind, Counter>,
+    /// What the proof of the policy finds wrong with the people of today.
+    pub policy_alarms: Gauge,
     /// SO_RCVBUF as the kernel gave it, bytes: the smallest of all sockets.
     pub receive_buffer_bytes: Gauge,
 }
@@ -89,6 +91,7 @@ impl Metrics {
             journal_backlog: Family::default(),
             index_age_seconds: Gauge::default(),
             reloads: Family::default(),
+            policy_alarms: Gauge::default(),
             receive_buffer_bytes: Gauge::default(),
         };
         metrics.register_wire();
@@ -125,6 +128,8 @@ impl Metrics {
         let age = self.index_age_seconds.clone();
         r.register("index_age_seconds", "Age of the client index", age);
         r.register("reloads", "Reloads", self.reloads.clone());
+        let alarms = self.policy_alarms.clone();
+        r.register("policy_alarms", "Failures of the policy with the people of today", alarms);
     }
 
     /// Counts what the journal says.

@@ -210,3 +210,44 @@ fn an_opening_is_told_by_one_clock() {
     assert!(said.contains(&format!("closed, opens {opens}")), "{opens}: {said}");
     assert_eq!(scene.json(&night)["explanation"]["ending"]["opens_local"], opens);
 }
+
+#[test]
+fn a_role_without_anybody_is_told_with_a_caller_a_time_and_who_is_away() {
+    let scene = Scene::with_company();
+    for person in ["fritz.ebner", "karl.winter"] {
+        scene.ok(&[
+            "absence",
+            "add",
+            person,
+            "--kind",
+            "leave",
+            "--from",
+            "2099-06-01",
+            "--to",
+            "2099-06-05",
+        ]);
+    }
+    assert!(scene.ok(&["check"]).contains("0 warnings"), "not within a year");
+    for person in ["fritz.ebner", "karl.winter"] {
+        scene.ok(&[
+            "absence",
+            "add",
+            person,
+            "--kind",
+            "leave",
+            "--from",
+            "today",
+            "--to",
+            "2098-06-05",
+        ]);
+    }
+    let said = scene.ok(&["check"]);
+    let place = format!("{}/policy.toml:", scene.config().display());
+    let role = said.lines().find(|l| l.contains("nobody of `finance` is there")).expect("told");
+    assert!(role.starts_with(&place) && role.contains("fritz.ebner"), "{role}");
+    let rule = said.lines().find(|l| l.contains("`debtor` reaches nobody")).expect("told");
+    let caller = "owes money";
+    assert!(rule.starts_with(&place) && rule.contains(caller), "{rule}");
+    assert!(rule.contains("karl.winter") && rule.contains("calling from +"), "{rule}");
+    assert!(said.contains("0 errors"), "a fact about people refuses nothing: {said}");
+}

@@ -297,3 +297,28 @@ fn trunks_are_found_by_name_and_one_without_an_address_stops_nothing() {
     let nowhere = trunks.iter().find(|t| t["trunk"] == "nowhere").expect("it is asked too");
     assert_eq!(nowhere["health"], "down");
 }
+
+#[test]
+fn people_who_go_away_raise_alarms_that_stop_nothing() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    assert_eq!(scene.json(&["status"])["alarms"], serde_json::json!([]));
+    scene.ok(&[
+        "absence",
+        "add",
+        "fritz.ebner",
+        "--kind",
+        "leave",
+        "--from",
+        "today",
+        "--to",
+        "2098-06-05",
+    ]);
+    let line = server.says("the policy fails with the people of today");
+    assert!(!line.contains("fritz") && line.contains("policy.toml"), "no names: {line}");
+    let status = scene.json(&["status"]);
+    let alarms = status["alarms"].as_array().expect("a list");
+    assert!(alarms.iter().any(|a| a.to_string().contains("fritz.ebner")), "{status}");
+    assert!(scene.ok(&["status"]).contains("nobody of `finance` is there"));
+    options_is_answered(&scene);
+}

@@ -1,16 +1,15 @@
-//! Who takes part in the simulation: callers and phones. Each speaks SIP by itself, with its own
-//! retransmissions, and keeps to RFC 3261 except where its plan says otherwise.
+//! Who calls. A caller speaks SIP with retransmissions of its own, and keeps to RFC 3261 except where the
+//! faults say otherwise.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use telefonist::domain::Moment;
 use telefonist::sip::{Builder, Header, Message, Method};
 
-use super::sim::Rng;
-use super::world::{ANSWER, DOMAIN, OFFER};
+use super::company::{ANSWER, DOMAIN, OFFER};
+use super::options::Rng;
 
 /// What an actor wants.
 #[derive(Debug)]
@@ -24,293 +23,16 @@ pub enum Wish {
     After(Duration, String),
 }
 
-type Wishes = Vec<Wish>;
+pub type Wishes = Vec<Wish>;
 
-/// What a phone does with an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    Answer {
-        after_ms: u64,
-    },
-    Refuse {
-        after_ms: u64,
-        status: u16,
-        rings: bool,
-    },
-    RingFor,
-    /// Answers although CANCEL came.
-    AnswerCancelled,
-    Silent,
-    TryingOnly,
-}
-
-impl Plan {
-    pub fn draw(rng: &mut Rng, faults: bool) -> Plan {
-        if !faults {
-            return Plan::Answer { after_ms: 500 + rng.below(3_000) };
-        }
-        let after_ms = rng.below(25_000);
-        let statuses = [486, 603, 480, 404, 488, 503, 302, 500, 600, 408, 410, 403];
-        let status = statuses[rng.below(statuses.len() as u64) as usize];
-        match rng.below(20) {
-            0..=9 => Plan::Answer { after_ms: after_ms / 3 },
-            10..=13 => Plan::Refuse { after_ms: after_ms / 5, status, rings: rng.chance(50) },
-            14..=15 => Plan::RingFor,
-            16..=17 => Plan::AnswerCancelled,
-            18 => Plan::Silent,
-            _ => Plan::TryingOnly,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Ringing,
-    Answered,
-    Over,
-}
-
-/// A call as a phone sees it.
-#[derive(Debug)]
-pub struct Incoming {
-    pub invite: Message,
-    pub plan: Plan,
-    pub stage: Stage,
-    pub cancelled: bool,
-    cseq: u32,
-}
-
-/// A phone, or the trunk's side of calls that go out.
-#[derive(Debug)]
-pub struct Phone {
-    pub user: &'static str,
-    pub at: SocketAddr,
-    pub alive: bool,
-    /// An INVITE to the phone that it was before may still be sent again for 64·T1.
-    pub since: Option<Moment>,
-    pub calls: BTreeMap<String, Incoming>,
-    answers: BTreeMap<(String, String), Bytes>,
-    count: u32,
-}
-
-fn branch_of(message: &Message) -> String {
+pub fn branch_of(message: &Message) -> String {
     let via = message.top_via();
     via.and_then(|v| v.branch().map(str::to_owned)).unwrap_or_default()
 }
 
-fn name_of(message: &Message) -> (String, String) {
+pub fn name_of(message: &Message) -> (String, String) {
     let method = message.cseq().map_or_else(String::new, |(_, m)| m.to_string());
     (branch_of(message), method)
-}
-
-impl Phone {
-    pub fn new(user: &'static str, at: SocketAddr) -> Self {
-        let (calls, answers) = (BTreeMap::new(), BTreeMap::new());
-        Self { user, at, alive: true, since: None, calls, answers, count: 0 }
-    }
-
-    /// Calls that this phone rings for, or is in.
-    pub fn believes_in(&self) -> Vec<&str> {
-        let quiet = |c: &Incoming| matches!(c.plan, Plan::Silent | Plan::TryingOnly);
-        let live = |c: &Incoming| match c.stage {
-            Stage::Ringing => !quiet(c),
-            Stage::Answered => true,
-            Stage::Over => false,
-        };
-        self.calls.iter().filter(|(_, c)| live(c)).map(|(id, _)| id.as_str()).collect()
-    }
-
-    /// Calls that this phone shows; one that it answers after CANCEL has a BYE on its way.
-    pub fn engaged(&self) -> usize {
-        let busy = |c: &&Incoming| match c.stage {
-            Stage::Ringing => !c.cancelled && !matches!(c.plan, Plan::Silent | Plan::TryingOnly),
-            Stage::Answered => !c.cancelled,
-            Stage::Over => false,
-        };
-        self.calls.values().filter(busy).count()
-    }
-
-    fn tag(&self) -> String {
-        format!("ph{}", self.at.port())
-    }
-
-    fn reply(&mut self, request: &Message, status: u16, body: &str) -> Bytes {
-        let tag = self.tag();
-        let tag = (status > 100).then_some(tag.as_str());
-        let mut reply = Builder::reply(request, status, tag);
-        if status < 300 && status > 100 {
-            reply = reply.header(Header::Contact, format_args!("<sip:{}@{}>", "p", self.at));
-        }
-        let bytes = match body {
-            "" => reply.finish(),
-            body => reply.body("application/sdp", body.as_bytes()).finish(),
-        };
-        self.answers.insert(name_of(request), bytes.clone());
-        bytes
-    }
-
-    /// A request came.
-    pub fn hears(&mut self, request: &Message, rng: &mut Rng, faults: bool) -> Wishes {
-        let call_id = request.call_id().to_owned();
-        if *request.method() == Method::Ack {
-            let stops = [format!("ok-{}-{call_id}", self.at), format!("no-{}", branch_of(request))];
-            return stops.into_iter().map(Wish::Stop).collect();
-        }
-        if let Some(bytes) = self.answers.get(&name_of(request)) {
-            return vec![Wish::Send(bytes.clone())];
-        }
-        match request.method() {
-            Method::Invite if request.to_tag().is_none() => {
-                self.offered(request, Plan::draw(rng, faults))
-            }
-            Method::Cancel => self.cancelled(request),
-            Method::Bye => {
-                let known = self.calls.get_mut(&call_id).filter(|c| c.stage == Stage::Answered);
-                let status = if let Some(call) = known {
-                    call.stage = Stage::Over;
-                    200
-                } else {
-                    481
-                };
-                let stop = Wish::Stop(format!("ok-{}-{call_id}", self.at));
-                vec![stop, Wish::Send(self.reply(request, status, ""))]
-            }
-            Method::Message => vec![Wish::Send(self.reply(request, 200, ""))],
-            method => {
-                let knows = |c: &Incoming| c.stage == Stage::Answered;
-                let known = self.calls.get(&call_id).is_some_and(knows);
-                if !known && request.to_tag().is_some() {
-                    return vec![Wish::Send(self.reply(request, 481, ""))];
-                }
-                let invite = *method == Method::Invite;
-                let refuses = faults && invite && rng.chance(20);
-                if refuses {
-                    let bytes = self.reply(request, 488, "");
-                    return vec![Wish::Insist(format!("no-{}", branch_of(request)), bytes)];
-                }
-                let body = if invite || *method == Method::Update { ANSWER } else { "" };
-                let bytes = self.reply(request, 200, body);
-                match invite {
-                    true => vec![Wish::Insist(format!("ok-{}-{call_id}", self.at), bytes)],
-                    false => vec![Wish::Send(bytes)],
-                }
-            }
-        }
-    }
-
-    fn offered(&mut self, invite: &Message, plan: Plan) -> Wishes {
-        let call_id = invite.call_id().to_owned();
-        let known = Incoming {
-            invite: invite.clone(),
-            plan,
-            stage: Stage::Ringing,
-            cancelled: false,
-            cseq: 0,
-        };
-        self.calls.insert(call_id.clone(), known);
-        let (rings, later) = match plan {
-            Plan::Silent => return Vec::new(),
-            Plan::TryingOnly => return vec![Wish::Send(self.reply(invite, 100, ""))],
-            Plan::Answer { after_ms } => (true, Some(after_ms)),
-            Plan::Refuse { after_ms, rings, .. } => (rings, Some(after_ms)),
-            Plan::RingFor | Plan::AnswerCancelled => (true, None),
-        };
-        let mut wishes = Vec::new();
-        if rings {
-            wishes.push(Wish::Send(self.reply(invite, 180, "")));
-        } else {
-            wishes.push(Wish::Send(self.reply(invite, 100, "")));
-        }
-        if let Some(ms) = later {
-            wishes.push(Wish::After(Duration::from_millis(ms), call_id));
-        } else {
-            // Networks do not let anything ring for longer.
-            let expires = invite.number(Header::Expires).unwrap_or(180);
-            wishes.push(Wish::After(Duration::from_secs(u64::from(expires)), call_id));
-        }
-        wishes
-    }
-
-    fn cancelled(&mut self, request: &Message) -> Wishes {
-        let call_id = request.call_id().to_owned();
-        let mut wishes = vec![Wish::Send(self.reply(request, 200, ""))];
-        let Some(call) = self.calls.get_mut(&call_id) else { return wishes };
-        if call.stage != Stage::Ringing || call.plan == Plan::Silent {
-            return wishes;
-        }
-        call.cancelled = true;
-        if call.plan == Plan::AnswerCancelled {
-            wishes.extend(self.answer(&call_id));
-        } else {
-            call.stage = Stage::Over;
-            let invite = call.invite.clone();
-            let bytes = self.reply(&invite, 487, "");
-            wishes.push(Wish::Insist(format!("no-{}", branch_of(&invite)), bytes));
-        }
-        wishes
-    }
-
-    fn answer(&mut self, call_id: &str) -> Wishes {
-        let Some(call) = self.calls.get_mut(call_id) else { return Vec::new() };
-        call.stage = Stage::Answered;
-        let invite = call.invite.clone();
-        let body = if invite.body().is_empty() { OFFER } else { ANSWER };
-        let bytes = self.reply(&invite, 200, body);
-        vec![Wish::Insist(format!("ok-{}-{call_id}", self.at), bytes)]
-    }
-
-    /// The time of a ringing call has come.
-    pub fn due(&mut self, call_id: &str, rng: &mut Rng) -> Wishes {
-        let Some(call) = self.calls.get_mut(call_id) else { return Vec::new() };
-        match (call.stage, call.plan) {
-            (Stage::Ringing, Plan::Answer { .. }) => {
-                let mut wishes = self.answer(call_id);
-                let talk = Duration::from_millis(2_000 + rng.below(90_000));
-                wishes.push(Wish::After(talk, call_id.to_owned()));
-                wishes
-            }
-            (Stage::Ringing, Plan::Refuse { status, .. }) => {
-                call.stage = Stage::Over;
-                let invite = call.invite.clone();
-                let bytes = self.reply(&invite, status, "");
-                vec![Wish::Insist(format!("no-{}", branch_of(&invite)), bytes)]
-            }
-            // §13.2.1: the invitation has expired.
-            (Stage::Ringing, Plan::RingFor | Plan::AnswerCancelled) => {
-                call.stage = Stage::Over;
-                let invite = call.invite.clone();
-                let bytes = self.reply(&invite, 487, "");
-                vec![Wish::Insist(format!("no-{}", branch_of(&invite)), bytes)]
-            }
-            (Stage::Answered, _) => self.hang_up(call_id),
-            _ => Vec::new(),
-        }
-    }
-
-    fn hang_up(&mut self, call_id: &str) -> Wishes {
-        let (tag, at) = (self.tag(), self.at);
-        let Some(call) = self.calls.get_mut(call_id) else { return Vec::new() };
-        call.stage = Stage::Over;
-        call.cseq += 1;
-        self.count += 1;
-        let branch = format!("z9hG4bKph{}x{}", at.port(), self.count);
-        let invite = &call.invite;
-        let Some(contact) = invite.contacts().next().map(|c| c.uri.to_owned()) else {
-            return Vec::new();
-        };
-        let to = invite.header(Header::To).unwrap_or_default().to_owned();
-        let draft = Builder::request(&Method::Bye, &contact)
-            .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch={branch};rport"))
-            .header(Header::MaxForwards, 70)
-            .header(Header::From, format_args!("{to};tag={tag}"))
-            .header(Header::To, invite.header(Header::From).unwrap_or_default())
-            .header(Header::CallId, call_id)
-            .header(Header::CSeq, format_args!("{} BYE", call.cseq));
-        vec![
-            Wish::Stop(format!("ok-{at}-{call_id}")),
-            Wish::Insist(format!("rq-{branch}"), draft.finish()),
-        ]
-    }
 }
 
 /// Somebody who calls over the trunk.
@@ -342,14 +64,20 @@ pub enum CallerStage {
 }
 
 impl Caller {
-    pub fn new(at: SocketAddr, number: &str, count: u32, rng: &mut Rng, faults: bool) -> Self {
+    pub fn new(
+        at: SocketAddr,
+        (number, called): (&str, &str),
+        count: u32,
+        rng: &mut Rng,
+        rude: bool,
+    ) -> Self {
         let call_id = format!("sim{count}x{}", rng.below(1_000_000));
         let late = rng.chance(15);
-        let draft = Builder::request(&Method::Invite, &format!("sip:100@{DOMAIN}"))
+        let draft = Builder::request(&Method::Invite, &format!("sip:{called}@{DOMAIN}"))
             .header(Header::Via, format_args!("SIP/2.0/UDP {at};branch=z9hG4bKc{call_id};rport"))
             .header(Header::MaxForwards, 70)
             .header(Header::From, format_args!("<sip:{number}@pbx>;tag=t{call_id}"))
-            .header(Header::To, format_args!("<sip:100@{DOMAIN}>"))
+            .header(Header::To, format_args!("<sip:{called}@{DOMAIN}>"))
             .header(Header::CallId, &call_id)
             .header(Header::CSeq, "1 INVITE")
             .header(Header::Contact, format_args!("<sip:{at}>"));
@@ -363,8 +91,8 @@ impl Caller {
             wants_cancel: false,
             ok: None,
             answers: BTreeMap::new(),
-            acknowledges: !(faults && rng.chance(4)),
-            holds: rng.chance(30),
+            acknowledges: !(rng.chance(4) && rude),
+            holds: rng.chance(30) && rude,
             first: 1,
             cseq: 1,
             talk: Duration::from_millis(1_000 + rng.below(60_000)),
@@ -373,10 +101,9 @@ impl Caller {
 
     /// One of our people dials `number`.
     pub fn person(at: SocketAddr, user: &str, number: &str, count: u32, rng: &mut Rng) -> Self {
-        let mut caller = Self::new(at, user, count, rng, false);
+        let mut caller = Self::new(at, (user, number), count, rng, false);
         let text = String::from_utf8_lossy(caller.invite.raw()).into_owned();
         let text = text.replace(&format!("{user}@pbx"), &format!("{user}@{DOMAIN}"));
-        let text = text.replace(&format!("sip:100@{DOMAIN}"), &format!("sip:{number}@{DOMAIN}"));
         caller.invite = Message::parse(text.into()).expect("a person's INVITE can be read");
         caller
     }

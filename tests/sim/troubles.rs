@@ -1,64 +1,50 @@
-//! The simulation's troubles and its invariants.
+//! What a supervisor, a clock, a phone, a disk or a machine does to the switches.
 
-use super::sim::*;
+use telefonist::sip::Builder;
+
+use super::company::CARRIER;
+use super::office::{self, PEOPLE};
+use super::world::*;
 
 impl Sim {
-    /// A supervisor, a clock, a phone or a machine does something.
-    pub(super) fn chaos(&mut self) {
-        let pause = Duration::from_millis(300 + self.rng.below(4_000));
-        self.at(pause, Due::Chaos);
-        let people = ["mia", "kai", "hans", "ole", "ida"];
-        let person: PersonId = people[self.rng.below(5) as usize].into();
-        if !self.weather.chaos {
-            return self.command(Command::Login { person });
+    /// One trouble of those that are on, and when the next comes.
+    pub fn trouble(&mut self) {
+        let pause = Duration::from_millis(300 + self.dice.troubles.below(4_000));
+        self.at(pause, Due::Trouble);
+        if self.troubles >= self.options.troubles {
+            return;
         }
-        match self.rng.below(12) {
-            0 => self.command(Command::Pause { person, reason: "cash desk".into() }),
-            1 => self.command(Command::Resume { person }),
-            2 => self.command(Command::Logout { person }),
-            3 | 4 => self.command(Command::Login { person }),
-            5 => {
-                self.policy = (self.policy + 1) % self.policies.len();
-                let policy = self.policies[self.policy].clone();
+        self.troubles += 1;
+        let fault = *self.dice.troubles.one(&TROUBLES);
+        let (person, die) =
+            (self.dice.troubles.below(PEOPLE.len() as u64), self.dice.troubles.next());
+        let place = self.dice.troubles.below(self.homes.len() as u64) as usize;
+        let on = self.has(fault);
+        if on {
+            self.happens_to(fault, person as usize, place, die);
+        }
+    }
+
+    fn happens_to(&mut self, fault: Fault, who: usize, place: usize, die: u64) {
+        let person: PersonId = PEOPLE[who].0.into();
+        match fault {
+            Fault::Pause => match die % 8 {
+                0 | 1 => self.command(Command::Pause { person, reason: "cash desk".into() }),
+                2 => self.command(Command::Logout { person }),
+                3 => self.hang_up(die),
+                4 | 5 => self.command(Command::Resume { person }),
+                _ => self.everybody_works(),
+            },
+            Fault::Policy => {
+                self.policy = (self.policy + 1) % self.variants.len();
+                let policy = self.variants[self.policy].policy.clone();
+                self.note(format!("{:?} policy {}", self.now, self.policy));
                 self.everybody(&Input::Policy(policy));
             }
-            6 | 7 => {
-                let wall = self.wall.wall(self.now);
-                let who = self.rng.chance(50).then_some((person.as_str(), wall));
-                self.directory = directory(Some(&self.directory), who);
-                let directory = self.directory.clone();
-                self.everybody(&Input::Directory(directory));
-            }
-            8 => {
-                let jump = i64::try_from(self.rng.below(7_200)).unwrap_or(0) - 3_600;
-                let wall = self.wall.wall(self.now) + jiff::SignedDuration::from_secs(jump);
-                self.wall = WallOffset::new(self.now, wall);
-                self.everybody(&Input::Wall(self.wall));
-            }
-            9 => {
-                let open: Vec<CallKey> =
-                    self.told.iter().filter(|(_, t)| t.ended == 0).map(|(k, _)| *k).collect();
-                if !open.is_empty() && self.rng.chance(40) {
-                    let call = open[self.rng.below(open.len() as u64) as usize];
-                    self.command(Command::Hangup { call });
-                }
-            }
-            10 => {
-                let place = self.rng.below(PHONES.len() as u64) as usize;
-                let at = addr(PHONES[place].1);
-                let phone = self.phones.get_mut(&at).expect("a phone");
-                phone.alive = !phone.alive;
-                if phone.alive {
-                    // It begins anew, and remembers nothing.
-                    *phone = Phone::new(PHONES[place].0, at);
-                    phone.since = Some(self.now);
-                    self.register(PHONES[place].0, at);
-                }
-            }
-            _ if self.weather.kills => self.kill(),
-            _ => {
+            Fault::Roster => self.roster(who, die),
+            Fault::Settings => {
                 let mut settings = (*self.settings).clone();
-                settings.lock_after = match self.rng.below(3) {
+                settings.lock_after = match die % 3 {
                     0 => LockAfter::Never,
                     n => LockAfter::Missed(n as u32),
                 };
@@ -66,6 +52,57 @@ impl Sim {
                 let settings = self.settings.clone();
                 self.everybody(&Input::Settings(settings));
             }
+            Fault::Clock => {
+                let jump = (die % 7_200) as i64 - 3_600;
+                let wall = self.wall.wall(self.now) + jiff::SignedDuration::from_secs(jump);
+                self.wall = WallOffset::new(self.now, wall);
+                self.note(format!("{:?} the clock says {wall}", self.now));
+                self.everybody(&Input::Wall(self.wall));
+            }
+            Fault::Reset => self.reset(place),
+            Fault::Vanish => self.vanish(place, die),
+            Fault::Elsewhere => self.elsewhere(place),
+            Fault::Stall => self.stall(die),
+            Fault::Timers => self.many_timers(),
+            Fault::Kill => self.kill(),
+            Fault::Panic => self.breaks = Some((die % u64::from(self.shards)) as usize),
+            _ => {}
+        }
+    }
+
+    fn roster(&mut self, who: usize, die: u64) {
+        match die % 4 {
+            0 if self.absent.iter().all(|(absent, _)| *absent != who) => self.absent.push((
+                who,
+                (!die.is_multiple_of(3)).then_some((who + 1 + die as usize % 5) % PEOPLE.len()),
+            )),
+            0 | 1 => self.absent.clear(),
+            2 => self
+                .moved
+                .push((who, ["operator", "key_account_manager", "finance"][die as usize % 3])),
+            _ => self.moved.clear(),
+        }
+        self.absent.truncate(5);
+        self.new_directory();
+    }
+
+    fn new_directory(&mut self) {
+        let rows = office::rows(self.wall.wall(self.now), &self.absent, &self.moved);
+        let directory = Directory::build(Some(&self.directory), rows, LIMITS);
+        self.directory = Arc::new(directory.expect("a directory"));
+        self.note(format!("{:?} absent {:?} moved {:?}", self.now, self.absent, self.moved));
+        let directory = self.directory.clone();
+        if self.directories.len() > 40 {
+            self.directories.drain(..20);
+        }
+        self.directories.push((directory.clone(), self.absent.clone(), self.moved.clone()));
+        self.everybody(&Input::Directory(directory));
+    }
+
+    fn everybody_works(&mut self) {
+        for (id, _, _) in PEOPLE {
+            self.command(Command::Resume { person: id.into() });
+            self.command(Command::Login { person: id.into() });
         }
     }
 
@@ -79,25 +116,121 @@ impl Sim {
         let shard = match command.addressee() {
             Addressee::Home(person) => {
                 let Some(agent) = self.directory.agent(&person) else { return };
-                home_of(&self.directory, agent, SHARDS, &KEY)
+                home_of(&self.directory, agent, self.shards, &KEY)
             }
             Addressee::Shard(shard) => shard,
             Addressee::Any | Addressee::All => ShardId(0),
         };
-        self.log.push(format!("{:?} command {command:?}", self.now));
+        self.note(format!("{:?} command {command:?}", self.now));
         self.input(shard.index(), Input::Command { id: 1, command, by: "sim".into() });
+    }
+
+    fn hang_up(&mut self, die: u64) {
+        let open: Vec<CallKey> = self.book.open.iter().copied().collect();
+        if !open.is_empty() {
+            let call = open[die as usize % open.len()];
+            self.command(Command::Hangup { call });
+        }
+    }
+
+    /// Switched off without a word, or on again without a memory.
+    fn vanish(&mut self, place: usize, die: u64) {
+        let at = self.homes[place].at;
+        let alive = self.phones.get(&at).is_some_and(|phone| phone.alive);
+        if !alive {
+            return self.anew(place);
+        }
+        if let Some(phone) = self.phones.get_mut(&at) {
+            phone.alive = false;
+        }
+        self.note(format!("{:?} {at} is switched off", self.now));
+        if die.is_multiple_of(2) {
+            self.reset(place);
+        }
+    }
+
+    /// The person registers from another place; the phone that may ring is gone.
+    fn elsewhere(&mut self, place: usize) {
+        let old = self.homes[place].at;
+        let port = 7_000 + (self.count % 20_000) as u16;
+        let new = SocketAddr::new(old.ip(), port);
+        if self.phones.contains_key(&new) {
+            return;
+        }
+        if let Some(phone) = self.phones.get_mut(&old) {
+            phone.alive = false;
+        }
+        self.note(format!("{:?} {old} moves to {new}", self.now));
+        self.homes[place].at = new;
+        self.anew(place);
+    }
+
+    fn stall(&mut self, die: u64) {
+        let shard = (die % u64::from(self.shards)) as usize;
+        let span = Duration::from_millis(50 + die % 5_000);
+        self.stalled[shard] = self.now + span;
+        self.disturbed = self.disturbed.max(self.now + span);
+        self.note(format!("{:?} worker {shard} stands still for {span:?}", self.now));
+        self.at(span, Due::Awake(shard));
+    }
+
+    pub fn awakes(&mut self, shard: usize) {
+        if self.is_stalled(shard) {
+            return;
+        }
+        while let Some(input) = self.held[shard].pop_front() {
+            self.input(shard, input);
+        }
+    }
+
+    /// Ten thousand requests at one instant leave ten thousand timers for one instant. Once in a run.
+    fn many_timers(&mut self) {
+        if self.book.had_timers {
+            return;
+        }
+        self.book.had_timers = true;
+        self.note(format!("{:?} ten thousand requests", self.now));
+        let flow =
+            Flow { transport: Transport::Udp, listener: 0, remote: addr(CARRIER), connection: 0 };
+        for n in 0..10_000 {
+            let draft = Builder::request(&Method::Options, &format!("sip:{DOMAIN}"))
+                .header(Header::Via, format_args!("SIP/2.0/UDP {CARRIER};branch=z9hG4bKmany{n}"))
+                .header(Header::MaxForwards, 70)
+                .header(Header::From, format_args!("<sip:carrier@{CARRIER}>;tag=many"))
+                .header(Header::To, format_args!("<sip:{DOMAIN}>"))
+                .header(Header::CallId, format_args!("many{n}"))
+                .header(Header::CSeq, "1 OPTIONS");
+            let message = Message::parse(draft.finish()).expect("ours");
+            let shard = shard_of(&message, self.shards, &KEY).index();
+            self.input(shard, Input::Packet { flow, message, received: self.now });
+        }
     }
 
     /// The process dies between two turns, and another takes over what its journal says.
     #[cfg(feature = "shell")]
     fn kill(&mut self) {
-        self.log.push(format!("{:?} kill -9", self.now));
+        self.note(format!("{:?} kill -9", self.now));
         self.started += 1;
-        self.bells = (0..SHARDS).map(|_| Arc::default()).collect();
+        self.disturbed = self.now;
+        self.bells = (0..self.shards).map(|_| Arc::default()).collect();
         self.shared = shared(&self.bells, &self.settings);
-        self.queue.retain(|_, due| !matches!(due, Due::Mail(..) | Due::Identified(..)));
+        self.queue.retain(|_, due| !of_the_process(due));
+        self.held.iter_mut().for_each(VecDeque::clear);
+        self.stalled.iter_mut().for_each(|until| *until = Moment::ZERO);
+        // Connections die with the process.
+        for stream in self.streams.values_mut() {
+            *stream = Stream { connection: stream.connection + 1, ..Stream::default() };
+        }
+        for place in 0..self.homes.len() {
+            if self.homes[place].transport != Transport::Udp {
+                let pause = Duration::from_millis(100 + self.dice.troubles.below(3_000));
+                self.at(pause, Due::Register(place));
+            }
+        }
         let journalled = self.state.journalled(false);
-        self.build();
+        self.switches = (0..self.shards).map(|s| Switch::new(self.now, self.setup(s))).collect();
+        self.book.restarted(None);
+        self.views = (0..self.shards).map(|_| self.view()).collect();
         for shard in 0..self.switches.len() {
             self.switches[shard].restore(self.now, &journalled);
             self.drain(shard);
@@ -105,187 +238,68 @@ impl Sim {
         self.settle();
     }
 
+    /// A worker panicked in the middle of a turn: what the turn wanted to say is lost with it; the worker
+    /// is built anew from its own journal, the others are untouched.
+    #[cfg(feature = "shell")]
+    pub fn rebuild(&mut self, shard: usize) {
+        self.note(format!("{:?} worker {shard} panicked", self.now));
+        self.started += 1;
+        self.disturbed = self.now;
+        let journalled = self.states[shard].journalled(true);
+        self.switches[shard] = Switch::new(self.now, self.setup(shard as u16));
+        self.book.restarted(Some(shard));
+        self.views[shard] = self.view();
+        self.switches[shard].restore(self.now, &journalled);
+        self.drain(shard);
+        self.settle();
+    }
+
     #[cfg(not(feature = "shell"))]
     fn kill(&mut self) {}
 
+    #[cfg(not(feature = "shell"))]
+    pub fn rebuild(&mut self, _: usize) {}
+
     /// Everybody is there and behaves from now on.
-    pub(super) fn calm(&mut self) {
-        self.directory = directory(Some(&self.directory), None);
-        let directory = self.directory.clone();
-        self.everybody(&Input::Directory(directory));
-        for person in ["mia", "kai", "hans", "ole", "ida"] {
-            self.command(Command::Login { person: person.into() });
+    pub fn calm(&mut self) {
+        self.breaks = None;
+        for shard in 0..self.switches.len() {
+            self.stalled[shard] = Moment::ZERO;
+            self.awakes(shard);
         }
-        for (user, at) in PHONES {
-            let phone = self.phones.get_mut(&addr(at)).expect("a phone");
-            if !phone.alive {
-                *phone = Phone::new(user, addr(at));
-                phone.since = Some(self.now);
-            }
-            self.register(user, addr(at));
-        }
-    }
-
-    /// The journal says something: what must hold of every story is looked at here.
-    pub(super) fn told(&mut self, event: &Event) {
-        let what = &event.what;
-        if !matches!(what, What::Bound { .. }) {
-            self.log.push(format!("{:?}     {}", self.now, brief(what)));
-        }
-        #[cfg(feature = "shell")]
-        self.state.apply(event);
-        let Some(key) = what.call() else { return };
-        let mut told = self.told.remove(&key).unwrap_or_default();
-        if told.ended > 0 && !matches!(what, What::CallEnded { .. } | What::OfferEnded { .. }) {
-            self.fail(&format!("{what:?} after the end"));
-        }
-        match what {
-            What::CallArrived { caller, .. } => {
-                told.arrived += 1;
-                self.dialling.extend(caller.clone().map(|person| (key, person)));
-            }
-            What::CallEnded { outcome, .. } => {
-                if *outcome == Outcome::CutByRestart {
-                    told.offers.clear();
-                }
-                told.ended += 1;
-                self.dialling.remove(&key);
-                self.engaged.retain(|_, call| *call != key);
-            }
-            What::Offered { offer, agent, .. } => {
-                if self.dialling.iter().any(|(call, who)| who == agent && *call != key) {
-                    self.fail(&format!("I2: {agent} is offered {key} and has dialled"));
-                }
-                if let Some(other) = self.engaged.insert(agent.clone(), key) {
-                    self.fail(&format!("I2: {agent} is offered {key} during {other}"));
-                }
-                if told.offers.values().count() > 0 {
-                    self.fail("two offers of one call at once");
-                }
-                told.offers.insert(*offer, agent.clone());
-            }
-            What::OfferEnded { offer, result, .. } => {
-                let Some(agent) = told.offers.remove(offer) else {
-                    self.fail("an offer ended that was not open")
-                };
-                match result {
-                    OfferResult::Answered => told.taken_by = Some(agent),
-                    _ => drop(self.engaged.remove(&agent)),
-                }
-            }
-            What::Answered { agent, .. } => {
-                told.answered += 1;
-                if told.answered > 1 || (agent.is_some() && told.taken_by != *agent) {
-                    self.fail("I1: answered twice, or by somebody who was not offered it");
-                }
-            }
-            _ => {}
-        }
-        if told.arrived != 1 || told.ended > 1 {
-            self.fail(&format!("D1: one arrival and one end for each call, not {what:?}"));
-        }
-        self.told.insert(key, told);
-    }
-
-    /// What must hold whenever nothing happens.
-    pub(super) fn look(&mut self) {
-        let board = self.shared.board.clone();
-        let groups: Vec<QueueId> = self.directory.groups().map(|g| g.queue).collect();
-        let own = self.directory.agents().map(|(a, _)| self.directory.own_queue(a));
-        let mut beside = BTreeMap::new();
-        for queue in groups.into_iter().chain(own) {
-            if board.len(queue) > 0 && board.queue_view(queue).free > 0 {
-                let since = self.beside.get(&queue).copied().unwrap_or(self.now);
-                if self.now.since(since) > Duration::from_millis(30) {
-                    self.fail("I6: somebody is free beside a waiting call");
-                }
-                beside.insert(queue, since);
+        self.absent.clear();
+        self.moved.clear();
+        self.new_directory();
+        for place in 0..self.homes.len() {
+            let at = self.homes[place].at;
+            match self.phones.get(&at).is_some_and(|phone| phone.alive) {
+                true => self.register(place),
+                false => self.anew(place),
             }
         }
-        self.beside = beside;
-    }
-
-    /// The end: nobody believes in anything any more.
-    pub(super) fn assert_over(&mut self) {
-        for (key, told) in &self.told {
-            if told.ended != 1 || !told.offers.is_empty() {
-                self.fail(&format!("D1: {key} has {} ends", told.ended));
-            }
-        }
-        let believers: BTreeSet<&str> = self
-            .callers
-            .values()
-            .filter(|c| c.stage != CallerStage::Over)
-            .map(|c| c.call_id.as_str())
-            .collect();
-        if !believers.is_empty() {
-            self.fail(&format!("I4: callers still believe in {believers:?}"));
-        }
-        for phone in self.phones.values() {
-            if let Some(id) = phone.believes_in().first() {
-                self.fail(&format!("I5: a phone of {} is still in {id}", phone.user));
-            }
-        }
-        for (shard, switch) in self.switches.iter().enumerate() {
-            if !switch.is_idle() {
-                self.fail(&format!("shard {shard} is not idle"));
-            }
-        }
-        let meters = &self.shared.meters.trunks;
-        for trunk in &self.settings.trunks {
-            let calls = meters.slot(&trunk.id).map_or(0, |slot| meters.calls(slot));
-            if calls != 0 {
-                self.fail(&format!("trunk {} still counts {calls} calls", trunk.id));
-            }
-        }
-        for (agent, person) in self.directory.agents() {
-            let view = self.shared.board.presence(agent);
-            if view.state != AgentState::Free || !view.flags.is_empty() {
-                self.fail(&format!("{} is left as {view:?}", person.id));
-            }
-        }
-        let tallies = self.shared.board.tallies();
-        if tallies.orphans > 0 {
-            self.fail(&format!("the sweep had to help: {tallies:?}"));
-        }
-        assert!(self.told.len() > 10, "seed {}: hardly a call", self.seed);
+        self.everybody_works();
     }
 }
 
-fn brief(what: &What) -> String {
-    match what {
-        What::Routed { call, rule, .. } => format!("{call} routed {rule}"),
-        What::Dialog { call, side, .. } => format!("{call} dialog {side:?}"),
-        What::Unanswered { call, offer, .. } => format!("{call} unanswered {offer:?}"),
-        other => format!("{other:?}"),
-    }
-}
+/// Those that come from outside, by themselves.
+const TROUBLES: [Fault; 13] = [
+    Fault::Pause,
+    Fault::Pause,
+    Fault::Policy,
+    Fault::Roster,
+    Fault::Settings,
+    Fault::Clock,
+    Fault::Reset,
+    Fault::Vanish,
+    Fault::Elsewhere,
+    Fault::Stall,
+    Fault::Timers,
+    Fault::Kill,
+    Fault::Panic,
+];
 
-/// `SIM_SEEDS=50` looks at so many more of each kind.
-fn seeds(from: u64, count: u64, weather: Weather) {
-    let more = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    for seed in from..from + count + more {
-        Sim::new(seed, weather).run(Duration::from_secs(240));
-    }
-}
-
-#[test]
-fn sim_calls_on_a_good_network_keep_the_invariants() {
-    seeds(1_000, 2, Weather { loss: 0, chaos: false, kills: false });
-}
-
-#[test]
-fn sim_people_phones_and_policies_change_at_every_point() {
-    seeds(2_000, 4, Weather { loss: 0, chaos: true, kills: false });
-}
-
-#[test]
-fn sim_a_network_that_loses_repeats_and_reorders() {
-    seeds(3_000, 4, Weather { loss: 8, chaos: true, kills: false });
-}
-
+/// Dies with the process.
 #[cfg(feature = "shell")]
-#[test]
-fn sim_the_process_is_killed_again_and_again() {
-    seeds(4_000, 4, Weather { loss: 3, chaos: true, kills: true });
+fn of_the_process(due: &Due) -> bool {
+    matches!(due, Due::Mail(..) | Due::Identified(..) | Due::Failed(..) | Due::Awake(_))
 }

@@ -1,7 +1,6 @@
 //! Calls bridged by one switch: what every party hears, and what is written down.
 
-mod actors;
-mod checks;
+mod company;
 mod early;
 mod edges;
 #[cfg(feature = "shell")]
@@ -10,7 +9,6 @@ mod manners;
 mod orders;
 mod plan;
 mod relays;
-mod sim;
 mod storm;
 mod strategies;
 mod talk;

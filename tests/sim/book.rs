@@ -1,0 +1,271 @@
+//! What the journal has said so far, call by call, and what the world did to people: a model as plain as
+//! can be, which the checks compare with the core.
+
+use super::office::Variant;
+use super::reference::Verdict;
+use super::world::*;
+
+pub struct Offer {
+    pub agent: PersonId,
+    pub ended: Option<(OfferResult, Moment)>,
+}
+
+/// One call.
+pub struct Story {
+    pub direction: Direction,
+    pub inbound: bool,
+    pub caller: Option<PersonId>,
+    pub call_id: String,
+    pub arrived: Moment,
+    /// The policy that was in force then: it is the call's for good (I19).
+    pub policy: usize,
+    /// What the paper says, once the call is routed by a policy.
+    pub verdict: Option<Verdict>,
+    /// The queues of each step, and whether it lets go of the earlier ones.
+    pub queues: Vec<(Vec<QueueId>, bool)>,
+    pub waits: Vec<Duration>,
+    pub step: Option<(usize, Moment)>,
+    /// Steps whose queue was full.
+    pub full: BTreeSet<usize>,
+    pub offers: BTreeMap<u32, Offer>,
+    pub taken: Option<PersonId>,
+    pub answers: u32,
+    pub dialogs: BTreeSet<String>,
+    pub promises: u32,
+    pub ended: Option<(Outcome, Party, Moment)>,
+}
+
+impl Story {
+    pub fn open_offer(&self) -> Option<&Offer> {
+        self.offers.values().find(|offer| offer.ended.is_none())
+    }
+
+    /// In line, as far as the journal says.
+    pub fn waits_in(&self) -> Vec<QueueId> {
+        let Some((step, _)) = self.step.filter(|_| self.ended.is_none()) else { return Vec::new() };
+        if self.open_offer().is_some() || self.taken.is_some() {
+            return Vec::new();
+        }
+        let steps = &self.queues[..self.queues.len().min(step + 1)];
+        let from = steps.iter().rposition(|(_, only)| *only).unwrap_or(0);
+        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !self.full.contains(n));
+        places.flat_map(|(_, (queues, _))| queues.iter().copied()).collect()
+    }
+
+    /// That person missed or refused this call (B10), or is rung now.
+    pub fn tried(&self, agent: &PersonId) -> bool {
+        use OfferResult::{Busy, NoAnswer, Refused};
+        self.offers.values().any(|offer| {
+            let own = offer.ended.is_none_or(|(r, _)| matches!(r, Busy | NoAnswer | Refused));
+            offer.agent == *agent && own
+        })
+    }
+}
+
+/// What a supervisor, or people themselves, last said.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said {
+    pub logged_out: bool,
+    pub paused: bool,
+}
+
+#[derive(Default)]
+pub struct Book {
+    pub stories: BTreeMap<CallKey, Story>,
+    pub open: BTreeSet<CallKey>,
+    /// What the client database answered, before the call was routed.
+    pub found: BTreeMap<CallKey, Identified>,
+    /// Who said so to the server, as the journal has it.
+    pub said: BTreeMap<PersonId, Said>,
+    pub resumed: BTreeMap<PersonId, Moment>,
+    pub registered: BTreeMap<PersonId, Moment>,
+    pub wrapped: BTreeMap<PersonId, Moment>,
+    /// Call-IDs whose caller sent an ACK for a 200.
+    pub acked: BTreeSet<String>,
+    pub ended_count: u64,
+    pub had_timers: bool,
+    /// Call-IDs of agents' legs whose call is over, and since when.
+    pub legs: BTreeMap<String, Moment>,
+}
+
+impl Book {
+    /// A packet came to the server.
+    pub fn heard(&mut self, message: &Message) {
+        if message.is_request() && *message.method() == Method::Ack {
+            self.acked.insert(message.call_id().to_owned());
+        }
+    }
+
+    pub fn commanded(&mut self, command: &Command) {
+        let mut said = |person: &PersonId, change: &dyn Fn(&mut Said)| {
+            change(self.said.entry(person.clone()).or_default());
+        };
+        match command {
+            Command::Login { person } => said(person, &|s| *s = Said::default()),
+            Command::Logout { person } => said(person, &|s| s.logged_out = true),
+            Command::Pause { person, .. } => said(person, &|s| s.paused = true),
+            Command::Resume { person } => said(person, &|s| s.paused = false),
+            _ => {}
+        }
+    }
+
+    /// All workers, or one, begin anew from the journal: what was not routed is asked for no more.
+    #[cfg(feature = "shell")]
+    pub fn restarted(&mut self, shard: Option<usize>) {
+        self.found.retain(|key, _| shard.is_some_and(|shard| key.shard().index() != shard));
+    }
+
+    pub fn stories_open(&self) -> Vec<(&CallKey, &Story)> {
+        self.open.iter().filter_map(|key| self.stories.get_key_value(key)).collect()
+    }
+
+    pub fn is_gone(&self, person: &PersonId) -> bool {
+        self.said.get(person).is_some_and(|said| said.logged_out || said.paused)
+    }
+
+    pub fn apply(&mut self, now: Moment, view: &View, variants: &[Variant], what: &What) {
+        if let What::Agent { person, change, .. } = what {
+            self.agent(now, person, change);
+        }
+        let Some(key) = what.call() else { return };
+        if let What::CallArrived { direction, caller, sip_call_id, .. } = what {
+            self.open.insert(key);
+            self.stories
+                .insert(key, arrived(now, view.policy, *direction, caller.clone(), sip_call_id));
+        }
+        let Some(story) = self.stories.get_mut(&key) else { return };
+        match what {
+            What::Routed { explanation, grounds, .. } => {
+                let found = self.found.remove(&key);
+                if let (Some(explanation), Some(grounds)) = (explanation, grounds) {
+                    let steps = explanation.steps.iter();
+                    story.queues = steps.map(|step| (step.queues.clone(), step.only)).collect();
+                    story.waits = explanation.steps.iter().map(|step| step.wait).collect();
+                    if story.inbound {
+                        let variant = &variants[story.policy];
+                        let variant = (variant.vip_debtor_to_finance, variant.debtor_to_manager);
+                        let verdict = view.office().decide(found.as_ref(), &grounds.facts, variant);
+                        story.verdict = Some(verdict);
+                    }
+                }
+            }
+            What::StepBegan { step, why, .. } => {
+                if let Some((last, _)) = story.step.filter(|_| why.ends_with("queue is full")) {
+                    story.full.insert(last);
+                }
+                story.step = Some((usize::from(*step), now));
+            }
+            What::Offered { offer, agent, .. } => {
+                story.offers.insert(*offer, Offer { agent: agent.clone(), ended: None });
+            }
+            What::OfferEnded { offer, result, .. } => {
+                if let Some(offer) = story.offers.get_mut(offer) {
+                    offer.ended = Some((*result, now));
+                    if *result == OfferResult::Answered {
+                        story.taken = Some(offer.agent.clone());
+                    }
+                }
+            }
+            What::Answered { .. } => story.answers += 1,
+            What::Dialog { state, .. } => {
+                let id = state.pointer("/dialog/call_id").and_then(|id| id.as_str());
+                story.dialogs.extend(id.map(str::to_owned));
+            }
+            What::Unanswered { text, offer: Some(_), .. } => {
+                let mut lines = text.lines();
+                let id = lines.find_map(|line| line.strip_prefix("Call-ID: "));
+                story.dialogs.extend(id.map(str::to_owned));
+            }
+            What::Promised { .. } => story.promises += 1,
+            What::CallEnded { outcome, by, .. } => {
+                story.ended = Some((*outcome, *by, now));
+                for offer in story.offers.values_mut() {
+                    offer.ended.get_or_insert((OfferResult::CallerGone, now));
+                }
+                self.open.remove(&key);
+                self.legs.extend(story.dialogs.iter().map(|id| (id.clone(), now)));
+                self.ended_count += 1;
+                if let Some(agent) = story.taken.clone() {
+                    self.wrapped.insert(agent, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn agent(&mut self, now: Moment, person: &PersonId, change: &telefonist::switch::AgentChange) {
+        use telefonist::switch::AgentChange;
+        let said = self.said.entry(person.clone()).or_default();
+        match change {
+            // Who logs in begins anew, ready.
+            AgentChange::LoggedIn => {
+                *said = Said::default();
+                self.resumed.insert(person.clone(), now);
+            }
+            AgentChange::LoggedOut => said.logged_out = true,
+            AgentChange::Paused { .. } | AgentChange::Locked => said.paused = true,
+            AgentChange::Resumed => {
+                said.paused = false;
+                self.resumed.insert(person.clone(), now);
+            }
+            AgentChange::Released => {}
+        }
+    }
+}
+
+fn arrived(
+    now: Moment,
+    policy: usize,
+    direction: Direction,
+    caller: Option<PersonId>,
+    call_id: &str,
+) -> Story {
+    Story {
+        direction,
+        inbound: direction == Direction::Inbound,
+        caller,
+        call_id: call_id.to_owned(),
+        arrived: now,
+        verdict: None,
+        queues: Vec::new(),
+        waits: Vec::new(),
+        step: None,
+        policy,
+        full: BTreeSet::new(),
+        offers: BTreeMap::new(),
+        taken: None,
+        answers: 0,
+        dialogs: BTreeSet::new(),
+        promises: 0,
+        ended: None,
+    }
+}
+
+impl Sim {
+    /// A worker writes a line of its journal: every check looks, then the book takes it.
+    pub fn told(&mut self, shard: usize, event: &Event) {
+        let what = &event.what;
+        if !matches!(what, What::Bound { .. }) {
+            let line = format!("{:?}     {}", self.now, brief(what));
+            self.note(line);
+        }
+        #[cfg(feature = "shell")]
+        {
+            self.state.apply(event);
+            self.states[shard].apply(event);
+        }
+        self.checked(&mut |check, sim| check.event(sim, shard, what));
+        let view = &self.views[shard];
+        self.book.apply(self.now, view, &self.variants, what);
+        self.checked(&mut |check, sim| check.after(sim, shard, what));
+    }
+}
+
+fn brief(what: &What) -> String {
+    match what {
+        What::Routed { call, rule, .. } => format!("{call} routed {rule}"),
+        What::Dialog { call, side, .. } => format!("{call} dialog {side:?}"),
+        What::Unanswered { call, offer, .. } => format!("{call} unanswered {offer:?}"),
+        other => format!("{other:?}"),
+    }
+}

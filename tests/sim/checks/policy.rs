@@ -1,0 +1,128 @@
+//! The paper: every decision and every offer is compared with the reference policy, and every step of a
+//! plan begins for a reason (C7).
+
+use super::*;
+
+#[derive(Default)]
+pub struct Paper {
+    nobody: Lasting<CallKey>,
+}
+
+impl Check for Paper {
+    fn name(&self) -> &'static str {
+        "the paper"
+    }
+
+    fn event(&mut self, sim: &Sim, shard: usize, what: &What) -> Found {
+        let Some(key) = what.call() else { return Ok(()) };
+        let Some(story) = sim.book.stories.get(&key).filter(|story| story.inbound) else {
+            return Ok(());
+        };
+        match what {
+            What::Offered { agent, stands_in_for, step, .. } => {
+                offered(sim, shard, (key, story), agent, stands_in_for.as_ref(), usize::from(*step))
+            }
+            What::StepBegan { step, why, .. } => {
+                began(sim, shard, (key, story), usize::from(*step), why)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&mut self, sim: &Sim, _: usize, what: &What) -> Found {
+        let What::Routed { call, client, clause, explanation, .. } = what else { return Ok(()) };
+        let Some(verdict) = sim.book.stories.get(call).and_then(|s| s.verdict.as_ref()) else {
+            return Ok(());
+        };
+        must(**clause == *verdict.clause, || {
+            format!("{call} is routed by {clause}, not {}", verdict.clause)
+        })?;
+        let client = client.as_ref().map(|client| client.id.0);
+        must(client == verdict.client, || {
+            format!("{call} is {client:?}, not {:?}", verdict.client)
+        })?;
+        let Some(explanation) = explanation else { return Ok(()) };
+        let steps = explanation.steps.len();
+        must(steps == verdict.levels.len(), || format!("{call} has {steps} steps: {verdict:?}"))
+    }
+
+    /// C7: a caller waits only while somebody may still come.
+    fn step(&mut self, sim: &Sim) -> Found {
+        if !sim.is_undisturbed() {
+            self.nobody.clear();
+            return Ok(());
+        }
+        let nobody = |key: &&CallKey| {
+            let Some(story) = sim.book.stories.get(key) else { return false };
+            let (Some(verdict), Some((step, _))) = (&story.verdict, story.step) else {
+                return false;
+            };
+            let waits = story.open_offer().is_none() && story.taken.is_none();
+            let mut people = verdict.levels.iter().take(step + 1).flatten();
+            waits && people.all(|(name, _)| is_gone(sim, &(*name).into()))
+        };
+        let nobody = sim.book.open.iter().filter(nobody).copied().collect();
+        let call = self.nobody.look(sim.now, nobody, Duration::from_millis(1_500));
+        must(call.is_none(), || format!("{call:?} waits and nobody is there (C7)"))
+    }
+}
+
+fn is_gone(sim: &Sim, person: &PersonId) -> bool {
+    let agent = sim.directory.agent(person);
+    agent.is_none_or(|agent| sim.shared.board.presence(agent).is_gone())
+}
+
+type Told<'a> = (CallKey, &'a Story);
+
+fn offered(
+    sim: &Sim,
+    shard: usize,
+    (key, story): Told<'_>,
+    agent: &PersonId,
+    instead_of: Option<&PersonId>,
+    step: usize,
+) -> Found {
+    let Some(verdict) = &story.verdict else { return Err(format!("{key} is offered undecided")) };
+    let reached = story.step.map_or(0, |(step, _)| step);
+    must(step <= reached, || format!("{key} is offered from step {step}, and is in {reached}"))?;
+    let Some(reasons) = verdict.may_ring(agent.as_str(), reached) else {
+        return Err(format!("{agent} is offered {key}, whom the paper gives {:?}", verdict));
+    };
+    let instead_of = instead_of.map(PersonId::as_str);
+    must(reasons.contains(&instead_of), || {
+        format!("{agent} stands in for {instead_of:?}: {reasons:?}")
+    })?;
+    let view = &sim.views[shard];
+    let at = view.wall.wall(sim.now);
+    let away = view.office().is_away(agent.as_str(), at);
+    let settled = sim.is_undisturbed();
+    must(!(away && settled), || {
+        format!("{agent} is offered {key} and is absent or off shift (C7)")
+    })?;
+    let out = sim.book.is_gone(agent);
+    must(!(out && settled), || format!("{agent} is offered {key} and is logged out or paused (C3)"))
+}
+
+/// A step is left when nobody of it is left, or when its time is over; never before.
+fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str) -> Found {
+    let Some(verdict) = &story.verdict else { return Ok(()) };
+    let Some((last, since)) = story.step else { return Ok(()) };
+    must(step > last, || format!("{key} goes back from step {last} to {step} (B10)"))?;
+    let waited = story.waits.get(last).is_some_and(|wait| sim.now.since(since) >= *wait);
+    if waited || why.contains("full") || !sim.is_undisturbed() {
+        return Ok(());
+    }
+    let view = &sim.views[shard];
+    let at = view.wall.wall(sim.now);
+    for (name, _) in verdict.levels.get(last).into_iter().flatten() {
+        let person: PersonId = (*name).into();
+        let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
+        let left = earlier
+            || story.offers.values().any(|offer| offer.agent == person)
+            || view.office().is_away(name, at)
+            || sim.book.is_gone(&person)
+            || is_gone(sim, &person);
+        must(left, || format!("{key} leaves step {last} and {name} could still come: {why}"))?;
+    }
+    Ok(())
+}

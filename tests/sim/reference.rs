@@ -1,0 +1,260 @@
+//! The reference policy: who may get which call, written from the company's paper (its clauses A1–A4, B1–B4,
+//! B9, C1, C2, C7) and the simulation's tables alone. It asks nothing of `policy`, and is as naive as can
+//! be: the steps are lists of names, hours are minutes, deputies are looked up in a list of pairs.
+
+use jiff::Timestamp;
+use telefonist::domain::{Client, Vip};
+use telefonist::policy::{Facts, IndexState};
+use telefonist::switch::Identified;
+
+use super::office::{Absent, DEPARTMENTS, Moved, PEOPLE};
+
+/// Whose phones may ring in one step, and for whom each stands in.
+pub type Level = Vec<(&'static str, Option<&'static str>)>;
+
+/// What the paper says of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub clause: &'static str,
+    pub client: Option<i64>,
+    pub levels: Vec<Level>,
+    /// Seconds of head start in every queue.
+    pub credit_s: u64,
+}
+
+impl Verdict {
+    /// For whom `agent` stands in if a phone of theirs rings in `step`; `None` if it may not ring.
+    pub fn may_ring(&self, agent: &str, step: usize) -> Option<Vec<Option<&'static str>>> {
+        let levels = self.levels.iter().take(step + 1).flatten();
+        let reasons: Vec<_> =
+            levels.filter(|(name, _)| *name == agent).map(|(_, instead_of)| *instead_of).collect();
+        (!reasons.is_empty()).then_some(reasons)
+    }
+}
+
+/// The tables at one moment.
+pub struct Office<'a> {
+    absent: &'a Absent,
+    moved: &'a Moved,
+}
+
+impl<'a> Office<'a> {
+    pub fn of(absent: &'a Absent, moved: &'a Moved) -> Self {
+        Self { absent, moved }
+    }
+
+    /// C1.
+    pub fn is_absent(&self, person: &str) -> bool {
+        self.absent.iter().any(|(who, _)| PEOPLE[*who].0 == person)
+    }
+
+    /// C7: gone whatever the telephone says.
+    pub fn is_away(&self, person: &str, at: Timestamp) -> bool {
+        let department = PEOPLE.iter().find(|(id, _, _)| *id == person).map(|(_, _, d)| *d);
+        self.is_absent(person) || !department.is_some_and(|d| is_open(d, at))
+    }
+
+    /// B, with the exceptions in the paper's order.
+    pub fn decide(
+        &self,
+        found: Option<&Identified>,
+        facts: &Facts,
+        (vip_debtor_to_finance, debtor_to_manager): (bool, bool),
+    ) -> Verdict {
+        let client = found.and_then(|found| found.client.as_deref());
+        let looked_up = found.is_some_and(|f| !matches!(f.index, IndexState::Unavailable { .. }));
+        let number = e164(&facts.from_raw);
+        let manager = client.and_then(|c| c.manager.as_ref()).and_then(|m| known(m.as_str()));
+        let (new, debtor) = match client {
+            Some(c) => (is_new(c, manager), owes(c)),
+            None => (looked_up && number.is_some(), false),
+        };
+        let vip = client.is_some_and(|c| c.vip != Vip::None);
+        let key = client.is_some_and(|c| c.client_type.as_str() == "key");
+        let (clause, levels) = if new {
+            ("B1", self.new_client(relevant(facts, client, number.as_deref())))
+        } else if vip && !(debtor && vip_debtor_to_finance) {
+            ("B9", self.vip(manager))
+        } else if key {
+            ("B2", self.key(manager))
+        } else if debtor {
+            ("B3", self.debtor(manager, debtor_to_manager))
+        } else {
+            ("B4", vec![self.role("operator", None), self.role("shift_leader", None)])
+        };
+        Verdict { clause, client: client.map(|c| c.id.0), levels, credit_s: credit(client, key) }
+    }
+
+    /// B1: the head of the relevant department, who stands in, the head of the default department, the
+    /// operators.
+    fn new_client(&self, department: &'static str) -> Vec<Level> {
+        vec![
+            just(head(department)),
+            self.deputy(head(department)),
+            self.role("shift_leader", Some(department)),
+            just(head("wholesale")),
+            self.deputy(head("wholesale")),
+            self.role("operator", None),
+        ]
+    }
+
+    /// B9: the personal manager, the deputy, another VIP manager of that department, the head of client
+    /// service.
+    fn vip(&self, manager: Option<&'static str>) -> Vec<Level> {
+        let department = manager.and_then(department_of);
+        vec![
+            manager.map(just).unwrap_or_default(),
+            manager.map(|m| self.deputy(m)).unwrap_or_default(),
+            department.map(|d| self.role("vip_manager", Some(d))).unwrap_or_default(),
+            just(head("client_service")),
+            self.deputy(head("client_service")),
+        ]
+    }
+
+    /// B2: the manager, the deputy, any other key-account manager, the head of wholesale.
+    fn key(&self, manager: Option<&'static str>) -> Vec<Level> {
+        vec![
+            manager.map(just).unwrap_or_default(),
+            manager.map(|m| self.deputy(m)).unwrap_or_default(),
+            self.role("key_account_manager", None),
+            just(head("wholesale")),
+            self.deputy(head("wholesale")),
+        ]
+    }
+
+    /// B3: finance, the assigned manager, the head of finance; or the manager first.
+    fn debtor(&self, manager: Option<&'static str>, to_manager: bool) -> Vec<Level> {
+        let finance = self.role("finance", None);
+        let own = manager.map(just).unwrap_or_default();
+        let deputy = manager.map(|m| self.deputy(m)).unwrap_or_default();
+        let mut levels =
+            if to_manager { vec![own, deputy, finance] } else { vec![finance, own, deputy] };
+        levels.extend([just(head("finance")), self.deputy(head("finance"))]);
+        levels
+    }
+
+    fn role(&self, role: &str, department: Option<&str>) -> Level {
+        let holds = |n: usize, roles: &[&str]| {
+            roles.contains(&role) || self.moved.iter().any(|(who, more)| *who == n && *more == role)
+        };
+        let people = PEOPLE.iter().enumerate();
+        people
+            .filter(|(n, (_, roles, _))| holds(*n, roles))
+            .filter(|(_, (_, _, d))| department.is_none_or(|department| department == *d))
+            .map(|(_, (id, _, _))| (*id, None))
+            .collect()
+    }
+
+    /// C1: the chain of deputies is followed to the first who is there, without loops.
+    fn deputy(&self, person: &'static str) -> Level {
+        let (mut now, mut passed) = (person, vec![person]);
+        while let Some((_, deputy)) = self.absent.iter().find(|(who, _)| PEOPLE[*who].0 == now) {
+            let Some(next) = deputy.map(|deputy| PEOPLE[deputy].0) else { return Vec::new() };
+            if passed.contains(&next) {
+                return Vec::new();
+            }
+            passed.push(next);
+            now = next;
+        }
+        if now == person { Vec::new() } else { vec![(now, Some(person))] }
+    }
+}
+
+fn just(person: &'static str) -> Level {
+    vec![(person, None)]
+}
+
+fn known(person: &str) -> Option<&'static str> {
+    PEOPLE.iter().find(|(id, _, _)| *id == person).map(|(id, _, _)| *id)
+}
+
+fn department_of(person: &str) -> Option<&'static str> {
+    PEOPLE.iter().find(|(id, _, _)| *id == person).map(|(_, _, department)| *department)
+}
+
+fn head(department: &str) -> &'static str {
+    let found = DEPARTMENTS.iter().find(|(id, ..)| *id == department);
+    found.map(|(_, head, ..)| *head).expect("a department of the tables")
+}
+
+/// A3.
+fn is_new(client: &Client, manager: Option<&str>) -> bool {
+    manager.is_none() && client.last_order.is_none() && !client.served_by_operators
+}
+
+/// A4: overdue, or above the limit; exactly at the limit is not. Here everything overdue is so at once.
+fn owes(client: &Client) -> bool {
+    client.overdue.0 > 0 || client.credit_limit.is_some_and(|limit| client.balance.0 > limit.0)
+}
+
+/// The larger of what type and VIP level give.
+fn credit(client: Option<&Client>, key: bool) -> u64 {
+    let vip = match client.map_or(Vip::None, |c| c.vip) {
+        Vip::None => 0,
+        Vip::Local => 60,
+        Vip::Branch => 120,
+    };
+    vip.max(if key { 60 } else { 0 })
+}
+
+/// A1, as far as the simulation's callers write numbers.
+fn e164(raw: &str) -> Option<String> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let full = match raw {
+        text if text.starts_with('+') => text.to_owned(),
+        text if text.starts_with("00") => format!("+{}", &text[2..]),
+        text if text.starts_with('0') => format!("+49{}", &text[1..]),
+        _ => return None,
+    };
+    (full.len() > 9 && digits(&full[1..])).then_some(full)
+}
+
+/// B1: by the called number, then the caller's region, then the default.
+fn relevant(facts: &Facts, client: Option<&Client>, number: Option<&str>) -> &'static str {
+    let called = match e164(&facts.to_raw).as_deref() {
+        Some("+493023125910") => Some("wholesale"),
+        Some("+493023125920") => Some("market"),
+        Some("+493023125930") => Some("retail"),
+        Some("+493023125940") => Some("regional"),
+        Some("+493023125950") => Some("sales_support"),
+        _ => None,
+    };
+    let by_number = match number {
+        Some(n) if n.starts_with("+468") => Some("North"),
+        Some(n) if n.starts_with("+331") => Some("Coast"),
+        _ => None,
+    };
+    let region = client.and_then(|c| c.region.as_deref()).or(by_number);
+    let responsible =
+        region.and_then(|r| DEPARTMENTS.iter().find(|(.., regions)| regions.contains(&r)));
+    called.or(responsible.map(|(id, ..)| *id)).unwrap_or("wholesale")
+}
+
+/// C2 on a plain Monday to Thursday in winter: minutes of the department's day.
+fn is_open(department: &str, at: Timestamp) -> bool {
+    let calendar = DEPARTMENTS.iter().find(|(id, ..)| *id == department).map(|(_, _, c, _)| *c);
+    let (zone, from, to) = match calendar {
+        Some("operators") => (60, 8 * 60, 20 * 60),
+        Some("finance") => (60, 9 * 60, 17 * 60 + 30),
+        Some("regional") => (300, 9 * 60, 18 * 60),
+        _ => (60, 8 * 60 + 30, 18 * 60),
+    };
+    let minute = (at.as_second() / 60 + zone).rem_euclid(24 * 60);
+    (from..to).contains(&minute)
+}
+
+#[test]
+fn the_reference_reads_like_the_paper() {
+    let absent: Absent = vec![(1, Some(2)), (2, Some(0))];
+    let moved = Moved::new();
+    let office = Office::of(&absent, &moved);
+    // C1: mia's deputy kai is away too, whose deputy is hans.
+    assert_eq!(office.key(Some("mia"))[..2], [vec![("mia", None)], vec![("hans", Some("mia"))]]);
+    assert_eq!(office.deputy("leo"), [], "who is there has no deputy");
+    let at = |text: &str| text.parse().expect("a time");
+    assert!(is_open("finance", at("2026-03-03T16:29:59Z")));
+    assert!(!is_open("finance", at("2026-03-03T16:30:00Z")));
+    assert!(is_open("sales_support", at("2026-03-03T18:59:00Z")));
+    assert_eq!(e164("03023125001").as_deref(), Some("+493023125001"));
+    assert_eq!(e164("anonymous"), None);
+}

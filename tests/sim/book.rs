@@ -7,6 +7,8 @@ use super::world::*;
 
 pub struct Offer {
     pub agent: PersonId,
+    pub step: usize,
+    pub began: Moment,
     pub ended: Option<(OfferResult, Moment)>,
 }
 
@@ -24,6 +26,7 @@ pub struct Story {
     /// The queues of each step, and whether it lets go of the earlier ones.
     pub queues: Vec<(Vec<QueueId>, bool)>,
     pub waits: Vec<Duration>,
+    pub rings: Vec<Duration>,
     pub step: Option<(usize, Moment)>,
     /// Steps whose queue was full.
     pub full: BTreeSet<usize>,
@@ -77,6 +80,8 @@ pub struct Book {
     pub found: BTreeMap<CallKey, Identified>,
     /// Who said so to the server, as the journal has it.
     pub said: BTreeMap<PersonId, Said>,
+    /// Who let a call ring.
+    pub missed: BTreeMap<PersonId, Moment>,
     pub resumed: BTreeMap<PersonId, Moment>,
     pub registered: BTreeMap<PersonId, Moment>,
     pub wrapped: BTreeMap<PersonId, Moment>,
@@ -141,6 +146,7 @@ impl Book {
                     let steps = explanation.steps.iter();
                     story.queues = steps.map(|step| (step.queues.clone(), step.only)).collect();
                     story.waits = explanation.steps.iter().map(|step| step.wait).collect();
+                    story.rings = explanation.steps.iter().map(|step| step.ring).collect();
                     if story.inbound {
                         let variant = &variants[story.policy];
                         let variant = (variant.vip_debtor_to_finance, variant.debtor_to_manager);
@@ -155,12 +161,16 @@ impl Book {
                 }
                 story.step = Some((usize::from(*step), now));
             }
-            What::Offered { offer, agent, .. } => {
-                story.offers.insert(*offer, Offer { agent: agent.clone(), ended: None });
+            What::Offered { offer, agent, step, .. } => {
+                let (agent, step) = (agent.clone(), usize::from(*step));
+                story.offers.insert(*offer, Offer { agent, step, began: now, ended: None });
             }
             What::OfferEnded { offer, result, .. } => {
                 if let Some(offer) = story.offers.get_mut(offer) {
                     offer.ended = Some((*result, now));
+                    if *result == OfferResult::NoAnswer && story.inbound {
+                        self.missed.insert(offer.agent.clone(), now);
+                    }
                     if *result == OfferResult::Answered {
                         story.taken = Some(offer.agent.clone());
                     }
@@ -185,7 +195,7 @@ impl Book {
                 self.open.remove(&key);
                 self.legs.extend(story.dialogs.iter().map(|id| (id.clone(), now)));
                 self.ended_count += 1;
-                if let Some(agent) = story.taken.clone() {
+                if let Some(agent) = story.taken.clone().filter(|_| story.inbound) {
                     self.wrapped.insert(agent, now);
                 }
             }
@@ -229,6 +239,7 @@ fn arrived(
         verdict: None,
         queues: Vec::new(),
         waits: Vec::new(),
+        rings: Vec::new(),
         step: None,
         policy,
         full: BTreeSet::new(),

@@ -8,13 +8,15 @@
 //! SIM_SEEDS=100 cargo test --test sim                               so many more of each kind
 //! ```
 //! `SIM_FAULTS` is `all`, `none` or names (see `options`); `SIM_TROUBLES=n` stops after n troubles;
-//! `SIM_SHOWN=n` shows more of the trace.
+//! `SIM_SHOWN=n` shows more of the trace. `SIM_MUTANTS=all cargo test --test sim -- mutants` shows that the
+//! checks bite (see `mutants`).
 
 mod book;
 mod callers;
 mod checks;
 #[path = "../it/bridge/company.rs"]
 mod company;
+mod mutants;
 mod network;
 mod office;
 mod options;

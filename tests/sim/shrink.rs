@@ -44,6 +44,9 @@ pub fn prove(options: &Options) {
 }
 
 fn report(options: &Options, what: &str) -> ! {
+    if std::env::var("SIM_SHRINK").is_ok_and(|asked| asked == "0") {
+        panic!("{what}\n\nAgain: {}", options.command());
+    }
     let same = |again: &str| kind(again) == kind(what);
     let smallest = shrink(options, &|options| run(options).is_err_and(|again| same(&again)));
     let last = run(&smallest).err().unwrap_or_default();

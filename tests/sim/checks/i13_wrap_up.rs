@@ -1,4 +1,5 @@
-//! I13: one agent's wrap-up never depends on another's: it ends `wrap_up` after the own call.
+//! I13: one agent's wrap-up never depends on another's: it ends `wrap_up` after the own call, and nothing is
+//! offered before.
 
 use super::*;
 
@@ -7,6 +8,14 @@ pub struct WrapUp;
 impl Check for WrapUp {
     fn name(&self) -> &'static str {
         "I13"
+    }
+
+    fn event(&mut self, sim: &Sim, _: usize, what: &What) -> Found {
+        let What::Offered { call, agent, .. } = what else { return Ok(()) };
+        let ended = sim.book.wrapped.get(agent).filter(|ended| **ended > sim.disturbed);
+        let inbound = sim.book.stories.get(call).is_some_and(|story| story.inbound);
+        let rested = ended.is_none_or(|at| sim.now.since(*at) >= sim.settings.timers.wrap_up);
+        must(rested || !inbound, || format!("{agent} is offered {call} in wrap-up"))
     }
 
     fn step(&mut self, sim: &Sim) -> Found {

@@ -2,10 +2,13 @@
 //! plan begins for a reason (C7).
 
 use super::*;
+use crate::book::Offer;
 
 #[derive(Default)]
 pub struct Paper {
     nobody: Lasting<CallKey>,
+    overdue: Lasting<CallKey>,
+    refused: Lasting<CallKey>,
 }
 
 impl Check for Paper {
@@ -21,6 +24,16 @@ impl Check for Paper {
         match what {
             What::Offered { agent, stands_in_for, step, .. } => {
                 offered(sim, shard, (key, story), agent, stands_in_for.as_ref(), usize::from(*step))
+            }
+            What::OfferEnded { offer, result, status, .. } => {
+                rang_out(sim, (key, story), *offer, *result, *status)
+            }
+            What::CallEnded { outcome: Outcome::CallbackPromised, .. } => {
+                let cut = |o: &Offer| {
+                    o.ended.is_some_and(|(r, at)| r == OfferResult::CallerGone && at == sim.now)
+                };
+                let cut = story.offers.values().any(cut);
+                must(!cut, || format!("{key}: the end of the plan cut a phone that rang (C7)"))
             }
             What::StepBegan { step, why, .. } => {
                 began(sim, shard, (key, story), usize::from(*step), why)
@@ -50,6 +63,8 @@ impl Check for Paper {
     fn step(&mut self, sim: &Sim) -> Found {
         if !sim.is_undisturbed() {
             self.nobody.clear();
+            self.overdue.clear();
+            self.refused.clear();
             return Ok(());
         }
         let nobody = |key: &&CallKey| {
@@ -63,8 +78,62 @@ impl Check for Paper {
         };
         let nobody = sim.book.open.iter().filter(nobody).copied().collect();
         let call = self.nobody.look(sim.now, nobody, Duration::from_millis(1_500));
-        must(call.is_none(), || format!("{call:?} waits and nobody is there (C7)"))
+        must(call.is_none(), || format!("{call:?} waits and nobody is there (C7)"))?;
+        let overdue = sim.book.stories_open().into_iter().filter(|(_, s)| is_overdue(sim, s));
+        let overdue = overdue.map(|(key, _)| *key).collect();
+        let call = self.overdue.look(sim.now, overdue, Duration::from_millis(100));
+        must(call.is_none(), || format!("{call:?} stays in a step whose `wait` is over (C7)"))?;
+        let refused = sim.book.stories_open().into_iter().filter(|(_, s)| is_refused(s));
+        let refused = refused.map(|(key, _)| *key).collect();
+        let call = self.refused.look(sim.now, refused, Duration::from_millis(100));
+        must(call.is_none(), || format!("{call:?} waits for who has refused or missed it (C7)"))
     }
+}
+
+/// In line, with nothing that rings.
+fn waits(story: &Story) -> Option<(usize, Moment)> {
+    let waits = story.inbound && story.open_offer().is_none() && story.taken.is_none();
+    story.step.filter(|_| waits && story.ended.is_none())
+}
+
+fn is_overdue(sim: &Sim, story: &Story) -> bool {
+    waits(story).is_some_and(|(step, since)| {
+        story.waits.get(step).is_some_and(|wait| sim.now.since(since) > *wait)
+    })
+}
+
+/// The step is directed at one person, who has said no, or nothing.
+fn is_refused(story: &Story) -> bool {
+    let (Some((step, since)), Some(verdict)) = (waits(story), &story.verdict) else { return false };
+    let directed = !matches!(verdict.levels.get(step), Some(level) if level.len() != 1);
+    let one = verdict.levels.get(step).and_then(|level| level.first());
+    let said_no = one.is_some_and(|(name, _)| {
+        use OfferResult::{NoAnswer, Refused};
+        let no = |o: &Offer| {
+            o.ended.is_some_and(|(r, at)| at >= since && matches!(r, NoAnswer | Refused))
+        };
+        story.offers.values().any(|o| o.agent.as_str() == *name && no(o))
+    });
+    directed && said_no
+}
+
+/// C4: "no answer" is for who let it ring for all of `ring`, or whose phone says so.
+fn rang_out(
+    sim: &Sim,
+    (key, story): Told<'_>,
+    number: u32,
+    result: OfferResult,
+    status: Option<u16>,
+) -> Found {
+    let Some(offer) = story.offers.get(&number) else { return Ok(()) };
+    let ring = story.rings.get(offer.step).copied().unwrap_or_default();
+    let rang = sim.now.since(offer.began) >= ring || matches!(status, Some(408 | 487));
+    let missed = result == OfferResult::NoAnswer;
+    must(!missed || rang, || {
+        format!("{key}: {} has missed it before `ring` was over", offer.agent)
+    })?;
+    let late = sim.now.since(offer.began) > ring + Duration::from_millis(100);
+    must(!late || !sim.is_undisturbed(), || format!("{key} rings {} for too long", offer.agent))
 }
 
 fn is_gone(sim: &Sim, person: &PersonId) -> bool {
@@ -98,6 +167,14 @@ fn offered(
     let settled = sim.is_undisturbed();
     must(!(away && settled), || {
         format!("{agent} is offered {key} and is absent or off shift (C7)")
+    })?;
+    let missed = sim.book.missed.get(agent).is_some_and(|at| {
+        let back = sim.book.resumed.get(agent).is_some_and(|back| back >= at);
+        !back && sim.now.since(*at) > Duration::from_millis(100)
+    });
+    let locks = !sim.options.faults.contains(&Fault::Settings);
+    must(!(missed && locks && settled), || {
+        format!("{agent} is offered {key} and let one ring (C4)")
     })?;
     let out = sim.book.is_gone(agent);
     must(!(out && settled), || format!("{agent} is offered {key} and is logged out or paused (C3)"))

@@ -3,6 +3,12 @@
 #[path = "policy_cases/office.rs"]
 pub mod office;
 
+#[path = "policy_cases/mutations.rs"]
+pub mod mutations;
+
+#[path = "policy_cases/reference.rs"]
+mod reference;
+
 use jiff::civil::date;
 use office::{client, office, record, rings, stranger};
 use telefonist::domain::{Money, QueueId, Vip};
@@ -168,6 +174,29 @@ fn b1_the_called_number_goes_before_the_callers_region_and_that_before_the_defau
     assert_eq!(head("+493023125930", "+46846500401"), "head of department: rosa", "called");
     assert_eq!(head("+493023125900", "+46846500401"), "head of department: ivo", "region North");
     assert_eq!(head("+493023125900", "+442079460999"), "head of department: vera", "default");
+}
+
+#[test]
+fn b1_every_called_number_and_every_region_has_the_department_of_the_paper() {
+    let numbers = [
+        ("+493023125910", "vera"),
+        ("+493023125920", "otto"),
+        ("+493023125930", "rosa"),
+        ("+493023125940", "ivo"),
+        ("+493023125950", "gerd"),
+    ];
+    for (to, head) in numbers {
+        let route = office().route(&stranger("+46846500401").to(to));
+        assert_eq!(route[1], format!("head of department: {head}"), "{to}");
+        let decision = office().decide(&stranger("+46846500401").to(to));
+        assert!(fact(&decision, "relevant department").contains("(called +4930231259"), "{to}");
+    }
+    for (from, head) in
+        [("+46846500401", "ivo"), ("+33199001234", "ivo"), ("+442079460999", "vera")]
+    {
+        let route = office().route(&stranger(from));
+        assert_eq!(route[1], format!("head of department: {head}"), "{from}");
+    }
 }
 
 #[test]
@@ -379,6 +408,10 @@ fn b3_a_setting_asks_the_manager_first() {
         ["B3 debtor, manager first", "manager: marta", "deputies of manager: -"]
     );
     assert_eq!(route[3], "role finance: fritz");
+    assert_eq!(route[4..6], ["head of finance: karl", "deputies of head of finance: -"]);
+    let away = office.absent("karl", "willi");
+    let route = away.route(&client("marketer").manager("marta").overdue(3));
+    assert_eq!(route[5], "deputies of head of finance: willi for karl");
 }
 
 #[test]
@@ -404,6 +437,14 @@ fn b3_an_old_balance_is_shown_as_old_and_not_used() {
     let decision = used.decide(&old);
     assert_eq!(decision.clause.as_ref(), "B3");
     assert!(notes(&decision).contains("balance is 3 d old: used all the same"));
+}
+
+#[test]
+fn b3_a_balance_of_this_morning_counts() {
+    let call = client("retail").overdue(3).with(|c| {
+        c.as_of = "2026-03-04T01:00:00Z".parse().expect("an instant");
+    });
+    assert_eq!(office().decide(&call).clause.as_ref(), "B3");
 }
 
 // --- B4: everybody else ---
@@ -583,6 +624,46 @@ fn c7_who_is_gone_for_the_whole_call_is_listed_and_stands_in_no_queue() {
     let office = self::office().gone("anna", "logged out");
     let decision = office.decide(&client("key").manager("anna"));
     assert_eq!(decision.plan.steps[0].queues.len(), 1);
+}
+
+/// One caller of every rule.
+fn one_of_each() -> Vec<Decision> {
+    let office = office().absent("anna", "clara").absent("otto", "dora");
+    let debtor = client("marketer").manager("anna").overdue(3);
+    let manager = office.clone().setting("{ first = \"finance\"", "{ first = \"manager\"");
+    let calls = [
+        stranger("+442079460999").to("+493023125920"),
+        client("retail").vip(Vip::Local).manager("viktor"),
+        client("key").manager("anna"),
+        debtor.clone(),
+        client("retail"),
+    ];
+    let mut all: Vec<Decision> = calls.iter().map(|call| office.decide(call)).collect();
+    all.push(manager.decide(&debtor));
+    all
+}
+
+#[test]
+fn c7_no_shipped_step_lets_go_of_those_before_it() {
+    let all = one_of_each();
+    let rules: std::collections::BTreeSet<_> = all.iter().map(|d| d.rule.clone()).collect();
+    assert_eq!(rules.len(), 6, "every rule");
+    let steps = all.iter().flat_map(|d| d.plan.steps.iter().map(move |step| (&d.rule, step)));
+    for (rule, step) in steps {
+        assert!(!step.only, "{rule}: {}", step.to);
+    }
+}
+
+#[test]
+fn c1_a_step_to_whoever_stands_in_names_the_clause() {
+    for decision in one_of_each() {
+        for step in &decision.plan.steps {
+            let stands_in =
+                step.to.starts_with("deputies") || step.to.ends_with("leader of department");
+            let clause = if stands_in { "C1" } else { decision.clause.as_ref() };
+            assert_eq!(step.clause.as_ref(), clause, "{}: {}", decision.rule, step.to);
+        }
+    }
 }
 
 #[test]

@@ -56,6 +56,7 @@ const DEPARTMENTS: [(&str, &str, &str, &[&str]); 7] = [
     ("finance", "karl", "finance", &[]),
 ];
 
+#[derive(Clone)]
 pub struct Office {
     pub at: Timestamp,
     policy_text: String,
@@ -77,7 +78,8 @@ pub fn office() -> Office {
     });
     Office {
         at: "2026-03-04T10:00:00Z".parse().expect("an instant"),
-        policy_text: POLICY.to_owned(),
+        policy_text: super::mutations::MUTANT
+            .with_borrow(|mutant| mutant.clone().unwrap_or_else(|| POLICY.to_owned())),
         people: people.to_vec(),
         departments: departments.to_vec(),
         absences: Vec::new(),

@@ -39,6 +39,9 @@ pub(super) enum Command {
     Check {
         /// The configuration's folder [default: as --config]
         folder: Option<PathBuf>,
+        /// Print which clause of the paper is carried out where, and which tests prove it
+        #[arg(long)]
+        clauses: bool,
     },
     /// Say who would ring for a call, in which order, and why
     Explain(ExplainArgs),

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::context::Context;
-use super::output::{Failure, Printed};
+use super::output::{Failure, Printed, table};
 use crate::config::{load, read, render};
 use crate::domain::{ClientType, DirectoryRows, NumberFormat};
-use crate::policy::{Problem, Severity};
-use crate::server::{ProblemLine, compile, problems, proofs};
+use crate::policy::{self, Problem, Severity};
+use crate::server::{ProblemLine, compile, files, problems, proofs};
 use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
@@ -49,6 +49,33 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
         }
     };
     Ok(printed(&config_dir, &found, &notes))
+}
+
+/// Which clause is carried out where, and what proves it.
+pub(super) fn matrix(context: &Context, folder: Option<PathBuf>) -> Result<Printed, Failure> {
+    let folder = folder.unwrap_or_else(|| context.config_dir.clone());
+    let named = compile(&folder)?.policy.clauses_named();
+    let texts = files(&folder).map(|file| {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned());
+        (name.unwrap_or_default(), read(&file).unwrap_or_default())
+    });
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    let lines = policy::clauses(&texts, &named);
+    let mut rows = Vec::new();
+    for line in &lines {
+        let state = if line.covered { "covered" } else { "not yet" };
+        let places = if line.covered { line.places.as_slice() } else { &[] };
+        let tests = if line.covered { line.tests } else { &[] };
+        for n in 0..places.len().max(tests.len()).max(1) {
+            let cell = |text: &str| if n == 0 { text.to_owned() } else { String::new() };
+            let place = places.get(n).cloned().unwrap_or_default();
+            let test = tests.get(n).copied().unwrap_or_default().to_owned();
+            rows.push(vec![cell(line.clause), cell(line.title), cell(state), place, test]);
+        }
+    }
+    let text = table(&["clause", "what", "state", "in the configuration", "proven by"], &rows);
+    let json = json!({ "clauses": lines });
+    Ok(Printed::new(text, json).warning(policy::unknown_clauses(&named)))
 }
 
 /// Clients of a type that the policy does not name go to the operators, whatever they are.

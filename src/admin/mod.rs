@@ -64,7 +64,8 @@ fn run(context: &Context, command: Command) -> Result<Printed, Failure> {
     match command {
         Command::Serve => serve::serve(context),
         Command::Demo(args) => rehearse::demo(context, args),
-        Command::Check { folder } => check::check(context, folder),
+        Command::Check { folder, clauses: true } => check::matrix(context, folder),
+        Command::Check { folder, clauses: false } => check::check(context, folder),
         Command::Explain(args) => explain::explain(context, &args),
         Command::Reload => live::reload(context),
         Command::Import(args) => imports::import_command(context, &args),

@@ -13,6 +13,7 @@
 mod calendars;
 mod check;
 mod choice;
+mod clauses;
 mod condition;
 mod decide;
 mod display;
@@ -40,6 +41,7 @@ use sha2::{Digest, Sha256};
 pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
 pub use choice::{Pick, TOGETHER_MAX};
+pub use clauses::{ClauseLine, clauses, unknown_clauses};
 pub use decide::{decide, steps_again};
 pub use emergency::Emergency;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
@@ -183,6 +185,21 @@ impl Policy {
     /// Its emergency plans, in order (clause B8).
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.emergencies.iter()
+    }
+
+    /// Every place that names a clause: the clause, its line, what stands there.
+    pub fn clauses_named(&self) -> Vec<(String, u32, String)> {
+        let line = |span: &std::ops::Range<usize>| self.source.position(span.start).0;
+        let mut named = Vec::new();
+        for rule in &self.rules {
+            named.push((rule.clause.to_string(), line(&rule.span), format!("rule {}", rule.name)));
+            let own = rule.steps.iter().filter(|step| step.clause != rule.clause);
+            named.extend(own.map(|step| {
+                let what = format!("step {} of {}", step.to, rule.name);
+                (step.clause.to_string(), line(&step.span), what)
+            }));
+        }
+        named
     }
 
     fn source(&self) -> &Source {

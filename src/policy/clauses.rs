@@ -1,0 +1,376 @@
+//! Which clause of the paper is carried out where, and which test proves it: for `check --clauses`.
+//!
+//! A clause counts as covered when a rule, a step or a setting of the configuration names it *and* tests
+//! prove it. Tests of a clause are named after it (`b2_a_key_client_…`); that each of them is there is a
+//! test itself. What does not work yet has no test here, so it can never count.
+
+use serde::Serialize;
+
+/// One clause as this program knows it.
+struct Clause {
+    id: &'static str,
+    title: &'static str,
+    /// File and key of the settings that carry it out.
+    settings: &'static [(&'static str, &'static str)],
+    tests: &'static [&'static str],
+}
+
+/// One line of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClauseLine {
+    /// `B2`.
+    pub clause: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// Where the configuration names it: `policy.toml:127 rule key client`.
+    pub places: Vec<String>,
+    /// Tests that prove it.
+    pub tests: &'static [&'static str],
+    /// Named by the configuration and proven by tests.
+    pub covered: bool,
+}
+
+/// A file's name and text.
+pub type NamedText<'a> = (&'a str, &'a str);
+
+/// The matrix, in the paper's order. `files` are the configuration's texts; `named` are the places
+/// at which rules and steps name clauses: (clause, line of `policy.toml`, what stands there).
+pub fn clauses(files: &[NamedText<'_>], named: &[(String, u32, String)]) -> Vec<ClauseLine> {
+    let line = |clause: &Clause| {
+        let rules = named.iter().filter(|(id, _, _)| id == clause.id);
+        let rules = rules.map(|(_, line, what)| format!("policy.toml:{line} {what}"));
+        let settings = clause.settings.iter().filter_map(|(file, key)| setting(files, file, key));
+        let places: Vec<String> = rules.chain(settings).collect();
+        let covered = !places.is_empty() && !clause.tests.is_empty();
+        let (id, title, tests) = (clause.id, clause.title, clause.tests);
+        ClauseLine { clause: id, title, places, tests, covered }
+    };
+    CLAUSES.iter().map(line).collect()
+}
+
+/// Names that the configuration gives as clauses and the paper does not have.
+pub fn unknown_clauses(named: &[(String, u32, String)]) -> Vec<String> {
+    let known = |id: &str| CLAUSES.iter().any(|clause| clause.id == id);
+    let strange = named.iter().filter(|(id, _, _)| !known(id));
+    strange.map(|(id, line, what)| format!("policy.toml:{line} {what}: no clause {id}")).collect()
+}
+
+/// Where a file sets `key`, or shows it with its default.
+fn setting(files: &[NamedText<'_>], file: &str, key: &str) -> Option<String> {
+    let (_, text) = files.iter().find(|(name, _)| *name == file)?;
+    let sets = |line: &str| {
+        let rest = line.trim_start_matches("# ").strip_prefix(key);
+        rest.is_some_and(|rest| key.contains('=') || rest.trim_start().starts_with(['=', '.']))
+    };
+    let place = text.lines().position(sets)?;
+    Some(format!("{file}:{} {}", place + 1, key.split('=').next().unwrap_or(key).trim()))
+}
+
+/// The paper's clauses, in its order.
+const CLAUSES: &[Clause] = &[
+    Clause {
+        id: "A1",
+        title: "identify",
+        settings: &[("telefonist.toml", "identify_timeout"), ("telefonist.toml", "trusted")],
+        tests: &[
+            "a1_a_caller_whose_address_is_none_is_a_call_like_any_other",
+            "a1_a_database_that_does_not_answer_makes_nobody_new",
+            "a1_a_forwarded_call_is_its_original_callers",
+            "a1_a_local_number_is_meant_within_its_context",
+            "a1_a_malformed_number_is_unidentified_never_an_error",
+            "a1_a_stale_index_still_identifies_and_says_so",
+            "a1_a_withheld_number_is_unidentified_and_goes_to_the_operators",
+            "a1_an_asserted_identity_counts_on_a_trusted_trunk_only",
+            "a1_several_clients_with_the_number_are_all_shown",
+            "a1_what_is_no_number_is_nobody_and_no_error",
+            "a1_who_asks_for_privacy_is_withheld",
+        ],
+    },
+    Clause {
+        id: "A2",
+        title: "client type",
+        settings: &[("policy.toml", "client_types")],
+        tests: &["a2_facts_are_shown_with_the_age_of_their_row"],
+    },
+    Clause {
+        id: "A3",
+        title: "new client",
+        settings: &[("policy.toml", "when   = { new = true }")],
+        tests: &[
+            "a3_a_client_with_neither_manager_nor_order_is_new",
+            "a3_a_manager_who_is_not_there_is_none",
+            "a3_a_valid_number_in_no_list_is_new",
+            "a3_new_is_without_manager_order_and_mark",
+            "a3_who_is_marked_served_by_operators_is_no_longer_new",
+        ],
+    },
+    Clause {
+        id: "A4",
+        title: "debtor",
+        settings: &[("policy.toml", "grace_days")],
+        tests: &[
+            "a4_above_the_limit_is_a_debt_and_at_the_limit_is_none",
+            "a4_days_of_debt_are_local_days",
+            "a4_exactly_at_the_credit_limit_is_no_debt_and_one_cent_above_is",
+            "a4_grace_days_are_days_that_are_no_debt_yet",
+            "a4_overdue_days_count_from_the_due_day_and_grace_days_are_free",
+        ],
+    },
+    Clause { id: "A5", title: "identified by asking", settings: &[], tests: &[] },
+    Clause {
+        id: "B1",
+        title: "new → heads",
+        settings: &[("policy.toml", "default_department")],
+        tests: &[
+            "b1_a_clients_own_region_goes_before_that_of_the_number",
+            "b1_a_new_client_goes_to_the_head_of_the_called_department",
+            "b1_an_absent_head_without_deputy_passes_the_callback_on_and_says_so",
+            "b1_an_absent_heads_deputy_stands_in_and_owns_the_callback",
+            "b1_every_called_number_and_every_region_has_the_department_of_the_paper",
+            "b1_new_goes_before_vip_key_and_debt",
+            "b1_the_called_number_goes_before_the_callers_region_and_that_before_the_default",
+            "b1_the_relevant_head_who_is_also_the_default_is_asked_once",
+            "b1_with_no_head_anywhere_the_operators_inform_and_a_callback_is_owned",
+            "b1_without_a_head_on_shift_the_shift_leader_stands_in",
+        ],
+    },
+    Clause {
+        id: "B9",
+        title: "VIP → personal manager",
+        settings: &[("policy.toml", "vip_debtor")],
+        tests: &[
+            "b9_a_pending_status_does_not_count_yet",
+            "b9_a_setting_sends_vip_debtors_to_finance",
+            "b9_a_vip_client_goes_to_the_personal_manager_then_to_the_others_of_that_department",
+            "b9_a_vip_client_without_a_manager_reaches_the_head_of_client_service",
+            "b9_goes_before_key_and_debt",
+        ],
+    },
+    Clause {
+        id: "B2",
+        title: "key → their manager",
+        settings: &[],
+        tests: &[
+            "b2_a_busy_manager_has_no_deputy_and_the_caller_waits",
+            "b2_a_key_client_goes_to_their_own_manager_first",
+            "b2_a_key_client_who_owes_still_goes_to_the_manager_with_the_debt_shown",
+            "b2_a_manager_who_does_not_answer_is_locked_and_a_colleague_rings",
+            "b2_a_manager_who_has_left_is_a_note_not_an_error",
+            "b2_an_absent_managers_deputy_takes_the_place",
+            "b2_with_every_manager_gone_the_head_of_wholesale_is_next",
+            "b2_with_nobody_at_all_a_callback_is_promised_never_a_dead_line",
+        ],
+    },
+    Clause {
+        id: "B3",
+        title: "debtor → finance",
+        settings: &[
+            ("policy.toml", "debtor"),
+            ("policy.toml", "debt_data_max_age"),
+            ("policy.toml", "use_old_debt"),
+        ],
+        tests: &[
+            "b3_a_balance_of_this_morning_counts",
+            "b3_a_debtor_goes_to_finance_then_to_the_manager_then_to_the_head_of_finance",
+            "b3_a_debtor_without_a_manager_skips_that_step",
+            "b3_a_setting_asks_the_manager_first",
+            "b3_an_old_balance_is_shown_as_old_and_not_used",
+        ],
+    },
+    Clause {
+        id: "B4",
+        title: "everybody else → operators",
+        settings: &[],
+        tests: &[
+            "b4_a_regional_client_with_a_manager_still_goes_to_the_operators",
+            "b4_a_type_that_the_policy_does_not_name_goes_to_the_operators",
+            "b4_everybody_else_goes_to_the_operators_then_to_their_replacement",
+        ],
+    },
+    Clause { id: "B5", title: "other purpose", settings: &[], tests: &[] },
+    Clause { id: "B6", title: "unusual situation", settings: &[], tests: &[] },
+    Clause { id: "B7", title: "help each other", settings: &[], tests: &[] },
+    Clause { id: "B8", title: "supervisor's hand", settings: &[], tests: &[] },
+    Clause {
+        id: "B10",
+        title: "nobody is fobbed off",
+        settings: &[("telefonist.toml", "refuse_backoff"), ("policy.toml", "callback_owner")],
+        tests: &[
+            "b10_no_person_stands_in_two_steps_of_their_own",
+            "b10_who_refused_is_not_offered_the_same_caller_at_once",
+        ],
+    },
+    Clause {
+        id: "C1",
+        title: "absence",
+        settings: &[],
+        tests: &[
+            "c1_a_chain_ends_where_no_deputy_is_named_or_the_deputy_has_left",
+            "c1_a_chain_that_comes_back_ends_without_a_loop",
+            "c1_a_circle_of_deputies_ends_and_the_next_step_takes_over",
+            "c1_a_deputy_may_be_absent_too_and_the_chain_is_followed",
+            "c1_a_deputy_of_another_kind_is_a_warning",
+            "c1_a_step_to_whoever_stands_in_names_the_clause",
+            "c1_absence_says_its_kind_and_its_end",
+            "c1_an_absence_ends_with_its_last_day_of_the_department",
+            "c1_an_absence_that_is_entered_while_a_caller_waits_ends_the_step",
+            "c1_both_days_of_an_absence_are_included",
+            "c1_days_are_local_days_of_the_persons_department",
+            "c1_deputies_in_a_circle_on_common_days_are_refused_once",
+            "c1_deputies_who_are_away_at_different_times_are_no_circle",
+            "c1_of_two_absences_on_one_day_the_one_with_a_deputy_counts",
+            "c1_ones_own_deputy_is_a_circle_of_one",
+            "c1_somebody_present_has_no_deputies",
+            "c1_the_chain_is_followed_to_the_first_who_is_present",
+        ],
+    },
+    Clause {
+        id: "C2",
+        title: "hours",
+        settings: &[("calendars.toml", "zone"), ("calendars.toml", "week")],
+        tests: &[
+            "c2_a_calendar_without_edges_has_none",
+            "c2_a_holiday_and_a_short_day_replace_the_weeks_hours",
+            "c2_always_and_split_days_are_possible",
+            "c2_an_hour_that_comes_twice_counts_twice",
+            "c2_an_hour_that_does_not_exist_begins_at_the_next_one_that_does",
+            "c2_closing_inside_the_missing_hour_closes_at_the_jump",
+            "c2_every_edge_is_a_change_and_no_change_lies_between_edges",
+            "c2_finance_closes_early_on_friday_and_the_manager_takes_over",
+            "c2_hours_are_those_of_each_persons_own_department",
+            "c2_hours_over_the_second_coming_have_one_end",
+            "c2_hours_wholly_inside_the_missing_hour_do_not_open",
+            "c2_midnight_as_an_end_is_the_days_end_and_joins_the_next_day",
+            "c2_one_instant_is_open_in_one_zone_and_closed_in_another",
+            "c2_one_open_department_is_enough_to_go_on",
+            "c2_the_first_instant_is_open_and_the_last_is_closed",
+            "c2_the_next_edge_crosses_a_sunday",
+            "c2_the_shipped_calendars_are_good",
+            "c2_when_every_step_is_closed_the_first_steps_department_answers",
+        ],
+    },
+    Clause {
+        id: "C3",
+        title: "presence",
+        settings: &[("telefonist.toml", "login_on_register")],
+        tests: &[
+            "c3_a_person_without_a_phone_of_ours_is_gone",
+            "c3_everybody_is_listed_with_their_presence_and_its_reason",
+        ],
+    },
+    Clause {
+        id: "C7",
+        title: "edges",
+        settings: &[
+            ("policy.toml", "ring"),
+            ("policy.toml", "wait"),
+            ("telefonist.toml", "busy_backoff"),
+        ],
+        tests: &[
+            "c7_a_busy_manager_is_waited_for_and_steps_add_up",
+            "c7_a_manager_who_becomes_free_after_the_plan_moved_on_gets_their_client",
+            "c7_a_manager_who_is_gone_is_skipped_at_once",
+            "c7_in_a_group_the_caller_waits_for_whose_phone_says_busy",
+            "c7_no_queue_stands_in_a_plan_twice",
+            "c7_no_shipped_step_lets_go_of_those_before_it",
+            "c7_only_lets_go_of_the_earlier_queues",
+            "c7_people_have_their_own_queues_and_roles_the_groups",
+            "c7_ring_and_wait_are_the_steps_own",
+            "c7_the_end_of_wait_never_cuts_a_phone_that_rings",
+            "c7_when_all_go_while_a_caller_waits_the_next_step_begins_at_once",
+            "c7_who_became_free_while_another_phone_rang_is_offered_the_call_that_it_refused",
+            "c7_who_is_gone_for_the_whole_call_is_listed_and_stands_in_no_queue",
+            "c7_whose_phone_says_busy_keeps_the_call_in_line_while_the_next_step_rings",
+        ],
+    },
+    Clause {
+        id: "C4",
+        title: "no answer",
+        settings: &[("telefonist.toml", "lock_after")],
+        tests: &[
+            "c4_never_locks_nobody_and_answering_begins_the_count_anew",
+            "c4_who_does_not_answer_is_locked_and_a_colleague_rings",
+            "c4_who_misses_as_many_as_set_is_locked_and_says_by_star_code_that_they_are_back",
+            "c4_whose_phone_goes_while_it_rings_is_not_locked",
+        ],
+    },
+    Clause { id: "C5", title: "shifts", settings: &[], tests: &[] },
+    Clause { id: "C6", title: "home", settings: &[], tests: &[] },
+    Clause { id: "D1", title: "every call", settings: &[], tests: &[] },
+    Clause { id: "D2", title: "outcome", settings: &[], tests: &[] },
+    Clause { id: "D3", title: "complaints, wishes, praise", settings: &[], tests: &[] },
+    Clause { id: "D4", title: "reports", settings: &[], tests: &[] },
+    Clause { id: "D5", title: "performance criteria", settings: &[], tests: &[] },
+    Clause { id: "D6", title: "secrecy", settings: &[], tests: &[] },
+    Clause { id: "D7", title: "quality checks", settings: &[], tests: &[] },
+    Clause { id: "D8", title: "staff's remarks", settings: &[], tests: &[] },
+    Clause { id: "E1", title: "callback", settings: &[], tests: &[] },
+    Clause { id: "E2", title: "sleeping clients", settings: &[], tests: &[] },
+    Clause { id: "E3", title: "assignments", settings: &[], tests: &[] },
+    Clause { id: "E4", title: "debts", settings: &[], tests: &[] },
+    Clause { id: "E5", title: "reminders", settings: &[], tests: &[] },
+    Clause { id: "E6", title: "refusals revisited", settings: &[], tests: &[] },
+    Clause { id: "F1", title: "screen pop", settings: &[], tests: &[] },
+    Clause { id: "F2", title: "prompts", settings: &[], tests: &[] },
+    Clause { id: "F3", title: "knowledge", settings: &[], tests: &[] },
+    Clause { id: "G1", title: "VIP status", settings: &[], tests: &[] },
+    Clause { id: "G2", title: "VIP's personal manager", settings: &[], tests: &[] },
+    Clause { id: "G3", title: "no unconditional discount", settings: &[], tests: &[] },
+    Clause { id: "G4", title: "additional service", settings: &[], tests: &[] },
+    Clause { id: "H1", title: "voice quality", settings: &[], tests: &[] },
+    Clause { id: "H2", title: "test calls", settings: &[], tests: &[] },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn sources(folder: &Path, found: &mut String) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push_str(&std::fs::read_to_string(&path).expect("a source"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_test_of_the_matrix_is_there_and_named_after_its_clause() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut all = String::new();
+        sources(&root.join("src"), &mut all);
+        sources(&root.join("tests"), &mut all);
+        let after = all.split("#[test]").skip(1).filter_map(|rest| {
+            let rest = rest.split("fn ").nth(1)?;
+            rest.split('(').next()
+        });
+        let written: BTreeSet<&str> = after.collect();
+        for clause in CLAUSES {
+            for test in clause.tests {
+                assert!(written.contains(test), "{}: there is no test {test}", clause.id);
+                let begin = format!("{}_", clause.id.to_lowercase());
+                assert!(test.starts_with(&begin), "{test} does not name {}", clause.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clause_without_a_place_or_without_a_test_is_not_covered() {
+        let named =
+            vec![("B2".to_owned(), 7, "rule key".to_owned()), ("B5".to_owned(), 9, "x".to_owned())];
+        let lines = clauses(&[("policy.toml", "# grace_days = 0\n")], &named);
+        let line = |id: &str| lines.iter().find(|l| l.clause == id).expect("a clause");
+        assert!(line("B2").covered && line("B2").places == ["policy.toml:7 rule key"]);
+        assert!(!line("B5").covered, "named, and no test proves it");
+        assert!(!line("B9").covered, "proven, and nothing here names it");
+        assert_eq!(line("A4").places, ["policy.toml:1 grace_days"]);
+        assert_eq!(
+            unknown_clauses(&[("Z9".into(), 3, "rule x".into())]),
+            ["policy.toml:3 rule x: no clause Z9"]
+        );
+    }
+}

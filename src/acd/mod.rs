@@ -44,6 +44,8 @@ pub use word::{AgentState, Flags, Token};
 mod choices;
 #[cfg(all(test, not(loom)))]
 mod conformity;
+#[cfg(all(test, not(loom)))]
+mod fairness;
 #[cfg(all(test, loom))]
 mod model;
 #[cfg(all(test, not(loom)))]

@@ -188,7 +188,7 @@ impl Desk {
 
     /// Releases every agent whose word says that this shard has bound them while this desk knows of
     /// nothing: what an earlier desk of the shard left, once the surviving calls are adopted. Who they
-    /// were; each is counted in [`Tallies`](super::Tallies).
+    /// were; each is counted in [`Tallies`](super::Tallies). Lock-free.
     pub fn release_orphans(&mut self, now: Moment) -> Vec<AgentId> {
         self.tick(now);
         let agents = (0..self.board.limits().agents).map(AgentId);

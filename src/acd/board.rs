@@ -238,7 +238,7 @@ impl Board {
         u32::try_from(len.unwrap_or(0)).unwrap_or(u32::MAX)
     }
 
-    /// Nobody waits in a queue.
+    /// Nobody waits in a queue. Wait-free.
     pub fn is_empty(&self, queue: QueueId) -> bool {
         self.len(queue) == 0
     }
@@ -286,12 +286,12 @@ impl Board {
         view
     }
 
-    /// The queues that an agent serves, or helps in.
+    /// The queues that an agent serves, or helps in. Wait-free.
     pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
         self.serves_of(agent).iter().map(|serve| serve.queue).collect()
     }
 
-    /// How an agent serves each queue.
+    /// How an agent serves each queue. Wait-free.
     pub fn serves_of(&self, agent: AgentId) -> Vec<Serve> {
         let known = self.has_agent(agent).then_some(agent.index());
         known.into_iter().flat_map(|a| self.roster.row(a)).map(Entry::serve).collect()
@@ -304,7 +304,7 @@ impl Board {
         self.presence.at(0).load(Ordering::Acquire)
     }
 
-    /// What the safety nets had to do so far.
+    /// What the safety nets had to do so far. Wait-free.
     pub fn tallies(&self) -> Tallies {
         // Relaxed: figures for people.
         let at = |place: usize| self.tallies.at(place).load(Ordering::Relaxed);
@@ -425,7 +425,8 @@ impl Board {
         (key, came, depth): (Key, Moment, usize),
     ) {
         let place = queue * self.shards() + shard;
-        // Relaxed: one word without payload; the fence of `shown` orders it where order matters.
+        // Relaxed: one word without payload; the fence of `shown` orders it where order matters. The two
+        // figures beside it are for people and thresholds, ordered with nothing.
         self.head.at(place).store(key.bits(), Ordering::Relaxed);
         self.depth.at(place).store(depth as u64, Ordering::Relaxed);
         self.waiting.at(place).store(came.micros(), Ordering::Relaxed);
@@ -471,6 +472,7 @@ impl Board {
 
     /// How many callers `shard` has in `queue`.
     pub(super) fn depth(&self, queue: usize, shard: usize) -> u64 {
+        // Relaxed: a figure for people.
         self.depth.at(queue * self.shards() + shard).load(Ordering::Relaxed)
     }
 
@@ -493,11 +495,13 @@ impl Board {
 
     /// One caller more in `queue`, who had a place there before.
     pub(super) fn readmit(&self, queue: usize) {
+        // Relaxed: see `admit`.
         self.len.at(queue).fetch_add(1, Ordering::Relaxed);
     }
 
     /// `count` callers less in `queue`.
     pub(super) fn dismiss(&self, queue: usize, count: u64) {
+        // Relaxed: see `admit`.
         self.len.at(queue).fetch_sub(count, Ordering::Relaxed);
     }
 
@@ -518,6 +522,7 @@ impl Board {
         if !self.is_suspect(shard) {
             return false;
         }
+        // AcqRel: sees what was done by whoever set the bit; the fence below orders the rest.
         self.suspect.at(shard / 64).fetch_and(!(1 << (shard % 64)), Ordering::AcqRel);
         if !self.lacks(Part::ReviveFence) {
             // SeqCst: whoever let an agent go idle past us saw the bit set; then we see the idle agent
@@ -546,6 +551,7 @@ impl Board {
     }
 
     pub(super) fn tally(&self, place: usize) {
+        // Relaxed: a figure for people.
         self.tallies.at(place).fetch_add(1, Ordering::Relaxed);
     }
 

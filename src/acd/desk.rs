@@ -113,7 +113,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk of `shard`, without callers. What an earlier desk of that shard left on the board is
+    /// The desk of `shard`, without callers. Lock-free. What an earlier desk of that shard left on the board is
     /// cleared, but for agents in a call: [`Desk::adopt_talking`] and [`Desk::release_orphans`].
     pub fn new(board: Arc<Board>, shard: ShardId) -> Self {
         let me = shard.index().min(board.shards() - 1);
@@ -272,12 +272,12 @@ impl Desk {
         self.seek(call);
     }
 
-    /// The next agent that was bound to a call, in the order in which they were.
+    /// The next agent that was bound to a call, in the order in which they were. Wait-free.
     pub fn poll(&mut self) -> Option<Assignment> {
         self.ready.pop_front()
     }
 
-    /// An agent is bound to the call, polled or not.
+    /// An agent is bound to the call, polled or not. Wait-free.
     pub fn is_offered(&self, call: CallKey) -> bool {
         self.lines.line(call).is_some_and(|line| line.is_offered())
     }
@@ -285,6 +285,7 @@ impl Desk {
     /// Callers ahead of a call in the queue where fewest are, as of the last turn; `None` unless it stands
     /// in line. Exact for this shard's callers; another shard's are taken to have come evenly between its first caller and
     /// now, and count as at least one if its first is ahead.
+    /// Wait-free.
     pub fn position(&self, call: CallKey) -> Option<u32> {
         let line = self.lines.line(call).filter(|line| line.stands())?;
         let newest = self.mint.newest(self.clock).micros();
@@ -307,17 +308,17 @@ impl Desk {
         Some(u32::try_from(least).unwrap_or(u32::MAX))
     }
 
-    /// Who serves a queue, now (clause C7: a step waits only while somebody is not gone).
+    /// Who serves a queue, now (clause C7: a step waits only while somebody is not gone). Wait-free.
     pub fn queue_view(&self, queue: QueueId) -> QueueView {
         self.board.queue_view(queue)
     }
 
-    /// Everybody who serves `queue` is gone, or nobody does (clause C7).
+    /// Everybody who serves `queue` is gone, or nobody does (clause C7). Wait-free.
     pub fn gone(&self, queue: QueueId) -> bool {
         self.board.queue_view(queue).is_gone()
     }
 
-    /// Neither callers nor bound agents nor other calls of people: nothing is owed.
+    /// Neither callers nor bound agents nor other calls of people: nothing is owed. Wait-free.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
             && self.held.is_empty()
@@ -325,7 +326,7 @@ impl Desk {
             && self.elsewhere.is_empty()
     }
 
-    /// The agents that this desk has bound, with their newest tokens.
+    /// The agents that this desk has bound, with their newest tokens. Wait-free.
     pub fn held(&self) -> impl Iterator<Item = Token> {
         self.held.values().map(|held| held.token)
     }

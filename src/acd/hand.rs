@@ -134,6 +134,7 @@ impl Board {
     pub(super) fn take(&self, me: usize, agent: usize, word: Word) -> Option<Word> {
         let next = self.step(word, AgentState::Hand, me);
         if self.lacks(Part::TakeSwap) {
+            // Release: like the swap; the twin lacks nothing but the comparison.
             self.words.at(agent).store(next.bits(), Ordering::Release);
             return Some(next);
         }

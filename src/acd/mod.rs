@@ -10,11 +10,31 @@
 //!   callers in line ├──────────────► Board ◄───────────────────┤ callers in line
 //!   tokens held   ──┘      words · heads · bells               └── tokens held
 //! ```
-//! Progress, by operation. *Wait-free*: showing a head, withdrawing, setting a flag, ringing, reading.
-//! *Lock-free*: taking, placing, committing, releasing an agent, clearing a flag, a change of roster: a
-//! retry means that somebody else got on. *Neither*: a shard that does not run serves nothing of its
-//! own; the agents in its hand are taken back by any other shard that has a caller waiting, within
-//! [`HAND_LIMIT`] and two sweeps. Not covered: the allocator and the waker.
+//! # Progress
+//!
+//! | operation | class | why |
+//! |---|---|---|
+//! | [`Board`]'s readings, [`Board::set_counts`], [`Desk::position`], [`Desk::poll`] | wait-free | a bounded number of loads or stores |
+//! | [`Desk::arriving`], [`Desk::arrived`], [`Desk::remove`] | wait-free | stores of one's own heads, one `fetch_sub` |
+//! | [`Desk::set_flag`], [`Desk::back_off`], [`Board::close_help`] | wait-free but for the wakers | one `fetch_or` or swap |
+//! | [`Desk::withdraw`] | wait-free, unless an assignment that nobody polled is undone | as `remove`; the undoing is a `release` |
+//! | [`Desk::enter`], [`Desk::add`], [`Desk::move_to`], [`Desk::give_back`] | lock-free | a failed swap of an agent's word means that another operation on that agent was completed |
+//! | [`Desk::answered`], [`Desk::release`], [`Desk::clear_flag`], [`Desk::end_wrap`], [`Desk::operator_release`], [`Desk::occupy`], [`Desk::vacate`], [`Desk::adopt_talking`], [`Desk::release_orphans`], [`Desk::turn`] | lock-free | the same |
+//! | [`Board::set_roster`], [`Board::open_help`] | lock-free; one caller at a time for one agent, one queue | the same, agent by agent |
+//! | an offer past a shard that does not run | non-blocking only by taking back | see below |
+//!
+//! Nothing is merely obstruction-free and nothing waits for another thread. A shard that does not run
+//! serves nothing of its own; the agents in its hand are taken back by any other shard that has a
+//! caller waiting, within [`HAND_LIMIT`] and two sweeps. Not covered: the allocator, the waker, and the
+//! maps of one desk, whose cost grows with the logarithm of its callers.
+//!
+//! # How it is checked
+//!
+//! `model.rs`: every protocol step in loom, each model with a twin that must fail. `stop.rs`: a thread
+//! stopped at each shared step of each operation. `conformity.rs`: the same answers as a sequential
+//! matcher. `unsettled.rs`: what holds at every step with bells unanswered; no idle agent beside a
+//! caller in the end. `fairness.rs`: the bound on the wait that a higher class can cause. `stress.rs`:
+//! real threads, ten million operations and more.
 //!
 //! Knows no SIP, no plan, no client. Clauses: B1 (strategies), B7 (helpers), C4, C7.
 

@@ -239,6 +239,7 @@ impl Roster {
                 self.members.at(place).fetch_or(bit, Ordering::Relaxed);
             }
         }
+        // Relaxed: the same; a row read half written is read again by who takes the agent.
         for (i, entry) in row.into_iter().enumerate() {
             self.serves.at(agent * ROW + i).store(entry, Ordering::Relaxed);
         }
@@ -249,6 +250,7 @@ impl Roster {
     pub(super) fn tidy(&self, agent: usize) {
         for queue in 0..self.groups {
             let (place, bit) = self.bit(agent, queue);
+            // Relaxed: only the owner writes it, and the row decides, not the bit.
             if self.members.at(place).load(Ordering::Relaxed) & bit != 0
                 && !self.row(agent).any(|entry| entry.queue() == queue)
             {

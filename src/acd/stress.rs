@@ -8,7 +8,8 @@
 //!
 //! Three runs of 9,000 callers in every `cargo test`. `STRESS_CALLS=900000 cargo test --release
 //! --no-default-features --lib acd::stress -- --nocapture --test-threads=1` binds more than ten million
-//! agents and prints the counts; `.ci/run stress` does so and adds them up.
+//! agents and prints the counts; `.ci/run stress` asks for 300,000 callers of each shard, which is more
+//! than ten million operations, and adds them up. An operation here is one that found something to do.
 
 // The clock, the environment and a lock keep this test's books; nothing of the board rests on them.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]

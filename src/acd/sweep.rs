@@ -68,7 +68,8 @@ impl Watch {
 
 impl Desk {
     /// To be called first in each turn of the shard's loop: notices that others took this shard for
-    /// stalled, answers the bell, and sweeps if it is time. Lock-free.
+    /// stalled, answers the bell, and sweeps if it is time. Talk times and [`Desk::answered`] go by the
+    /// latest `now` that was handed in. Lock-free.
     pub fn turn(&mut self, now: Moment) {
         self.tick(now);
         self.arrived();
@@ -85,7 +86,7 @@ impl Desk {
         }
     }
 
-    /// When the next `turn` is due at the latest; [`Moment::NEVER`] while nothing waits.
+    /// When the next `turn` is due at the latest; [`Moment::NEVER`] while nothing waits. Wait-free.
     pub fn poll_timeout(&self) -> Moment {
         let anybody = self.lines.is_waiting() || self.watch.hands;
         let round = if anybody { self.watch.swept + SWEEP_EVERY } else { Moment::NEVER };

@@ -203,5 +203,11 @@ pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc
         };
         reasons.push(format!("{} {why}", candidate.person));
     }
+    // Clause B7: helpers may be there.
+    let helped =
+        |queue: &QueueId| env.board.is_help_open(*queue) && !env.board.queue_view(*queue).is_gone();
+    if step.queues.iter().any(helped) {
+        return None;
+    }
     Some(format!("{}: {}", step.to, reasons.join(", ")).into())
 }

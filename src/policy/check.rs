@@ -14,7 +14,7 @@ use super::fields::At;
 use super::problem::{Problem, Severity, Source, did_you_mean};
 use super::rule::End;
 use super::target::{Target, Which, Who};
-use crate::domain::{Absence, DepartmentId, Directory, Order, Person, PersonId, Role};
+use crate::domain::{Absence, DepartmentId, Directory, GroupName, Order, Person, PersonId, Role};
 
 /// Steps of the search for circles of deputies; with fewer overlapping absences it is exhaustive.
 const CIRCLE_STEPS_MAX: usize = 100_000;
@@ -62,6 +62,9 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
     }
     for order in policy.emergencies.iter().flat_map(|plan| &plan.moves) {
         check.order(order);
+    }
+    for group in policy.helps.iter().flat_map(|help| &help.named) {
+        check.group(group);
     }
     check.found
 }
@@ -113,6 +116,15 @@ impl Check<'_> {
         if !known.roles.contains(role) {
             let message = format!("`{person}` does not hold the role `{role}`");
             self.warn(person.span.clone(), message, None);
+        }
+    }
+
+    /// Clause B7: a group that helps or is helped.
+    fn group(&mut self, group: &At<GroupName>) {
+        if !self.directory.has_group(group) {
+            let groups = self.directory.groups().map(|g| g.name().to_string()).collect::<Vec<_>>();
+            let hint = did_you_mean(&group.to_string(), groups.iter().map(String::as_str));
+            self.error(group.span.clone(), format!("no group is called `{group}`"), hint);
         }
     }
 

@@ -1,10 +1,12 @@
 //! `[[emergency]]`: a set of supervisors' orders prepared beforehand, switched as a whole (clause B8).
 //! Knows no directory: whether people and groups exist is asked by `check`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::fields::{At, Fields, Reader, Value};
-use crate::domain::{GroupName, Order, PersonId};
+use super::help;
+use crate::domain::{Order, PersonId};
 
 /// Orders of one plan.
 const MOVES_MAX: usize = 100;
@@ -17,6 +19,7 @@ pub struct Emergency {
     /// The clause that it carries out.
     pub clause: Arc<str>,
     pub(super) moves: Vec<At<Order>>,
+    pub(super) span: Range<usize>,
 }
 
 impl Emergency {
@@ -41,10 +44,14 @@ impl Emergency {
                 reader.error(span.clone(), message, None);
             }
             if plans.iter().any(|plan| plan.name == name) {
-                reader.error(span, format!("two emergency plans are called `{name}`"), None);
+                reader.error(
+                    span.clone(),
+                    format!("two emergency plans are called `{name}`"),
+                    None,
+                );
             }
             let moves = moves.into_iter().filter_map(|fields| order(fields, reader)).collect();
-            plans.push(Self { name, clause, moves });
+            plans.push(Self { name, clause, moves, span });
         }
         plans
     }
@@ -57,14 +64,7 @@ fn order(mut fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Order>> {
     let (who, to, from) = (word("move"), word("to"), word("from"));
     let (close, open) = (word("close"), word("open"));
     fields.finish(reader);
-    let mut group = |text: At<String>| {
-        let found = GroupName::parse(&text);
-        if found.is_none() {
-            let hint = "a role, or \"role of department\"".to_owned();
-            reader.error(text.span, format!("`{}` is no group", text.value), Some(hint));
-        }
-        found
-    };
+    let mut group = |text: At<String>| help::name(text, reader).map(|name| name.value);
     let found = match (who, to, from, close, open) {
         (Some(person), Some(to), from, None, None) => {
             let person = person.map(|person| PersonId::new(&person));

@@ -20,6 +20,7 @@ mod display;
 mod emergency;
 mod fields;
 mod grounds;
+mod help;
 mod moved;
 mod numbers;
 mod options;
@@ -46,6 +47,7 @@ pub use decide::{decide, steps_again};
 pub use emergency::Emergency;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
 pub use grounds::Grounds;
+pub use help::Help;
 pub use moved::{MoveTo, moved_step};
 pub use options::{DebtorFirst, PolicySettings, VipDebtor};
 pub use plan::{
@@ -103,6 +105,7 @@ pub struct Policy {
     emergencies: Vec<Emergency>,
     /// For each rule, whom it may take.
     callers: Vec<Vec<reach::Caller>>,
+    helps: Vec<Help>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,
 }
@@ -199,7 +202,19 @@ impl Policy {
                 (step.clause.to_string(), line(&step.span), what)
             }));
         }
+        named.extend(self.emergencies.iter().map(|plan| {
+            let what = format!("emergency plan {}", plan.name);
+            (plan.clause.to_string(), line(&plan.span), what)
+        }));
+        named.extend(self.helps.iter().map(|help| {
+            (help.clause.to_string(), line(&help.span), format!("help for {}", help.group))
+        }));
         named
+    }
+
+    /// Who helps whom, in order (clause B7).
+    pub fn helps(&self) -> impl Iterator<Item = &Help> {
+        self.helps.iter()
     }
 
     fn source(&self) -> &Source {
@@ -225,6 +240,7 @@ impl Policy {
         let rules = Rules::read(fields.optional("rule"), &context, &mut reader);
         let lists = choice::lists(&rules.rules, &mut reader);
         let emergencies = Emergency::read_all(fields.optional("emergency"), &mut reader);
+        let helps = Help::read_all(fields.optional("help"), &mut reader);
         fields.finish(&mut reader);
         reach::check(&rules, &context, &calendars, &mut reader);
         let callers = reach::callers(&rules, &context, &calendars, &called, &regions);
@@ -239,6 +255,7 @@ impl Policy {
             lists,
             emergencies,
             callers,
+            helps,
             warnings: Vec::new(),
             source,
         };

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Policy;
+use super::fields::Words;
 use super::plan::{Candidate, Presence, Step};
 use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
+use super::{Help, Policy};
 use crate::domain::{
-    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, Person, PersonId,
-    QueueId,
+    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, GroupName, Person,
+    PersonId, QueueId,
 };
 
 /// Answers what a call's targets mean, for one decision.
@@ -40,7 +41,15 @@ struct Meant {
     agents: Vec<AgentId>,
     for_whom: Option<PersonId>,
     group: Option<QueueId>,
+    /// Other groups may help this one.
+    helped: bool,
     notes: Vec<String>,
+}
+
+/// `finance helps after 45 s (B7)`.
+fn help_in_words(help: &Help) -> String {
+    let names: Vec<String> = help.helpers.iter().map(GroupName::to_string).collect();
+    format!("{} helps after {} (B7)", names.join(" or "), Words(help.opens_at))
 }
 
 impl Meant {
@@ -87,6 +96,8 @@ impl<'a> Resolver<'a> {
             meant.agents.iter().filter_map(|agent| self.candidate(*agent, for_whom)).collect();
         let reachable = |c: &&Candidate| self.may_come_free(c);
         let queues = match meant.group {
+            // Clause B7: nobody of the group is there, its helpers may be.
+            Some(group) if meant.helped && people.iter().any(|c| !c.closed) => vec![group],
             Some(group) => people.iter().find(reachable).map(|_| group).into_iter().collect(),
             None => {
                 let open = people.iter().filter(reachable);
@@ -184,12 +195,18 @@ impl<'a> Resolver<'a> {
                     (Some(Group { closed_by: Some(by), .. }), _) => {
                         Meant::nobody(format!("the queue is closed by {by} (B8)"))
                     }
-                    (Some(group), _) => Meant {
-                        agents: group.members.clone(),
-                        group: Some(group.queue),
-                        notes: self.moved_here(group),
-                        ..Meant::default()
-                    },
+                    (Some(group), _) => {
+                        let help = self.policy.helps.iter().find(|help| help.group == group.name());
+                        let mut notes = self.moved_here(group);
+                        notes.extend(help.map(help_in_words));
+                        Meant {
+                            agents: group.members.clone(),
+                            group: Some(group.queue),
+                            helped: help.is_some(),
+                            notes,
+                            ..Meant::default()
+                        }
+                    }
                     (None, Some(place)) => Meant::nobody(format!("nobody is {role} in {place}")),
                     (None, None) => Meant::nobody(format!("nobody is {role}")),
                 }

@@ -575,3 +575,30 @@ fn b_head_starts_of_clients_and_people_are_bounded_together() {
     assert!(problems(&bad)[0].contains("pass 1 h together"), "{:?}", problems(&bad));
     assert!(problems(&text("own_calls = \"61m\""))[0].starts_with("5:13 "));
 }
+
+#[test]
+fn b7_everything_that_is_wrong_with_help_is_told_at_its_place_at_once() {
+    let help = |rows: &str| format!("{SETTINGS}{REST}[[help]]\nclause = \"B7\"\n{rows}\n");
+    let good = "group = \"operator\"\nhelpers = [\"finance of x\", \"manager\"]\nopens_at = \"45s\"\ncloses_at = \"15s\"";
+    let policy = read(&help(good)).expect("a good policy");
+    let found = policy.helps().next().expect("one");
+    assert_eq!((found.opens_at.as_secs(), found.closes_at.as_secs()), (45, 15));
+    assert_eq!(found.helpers[0].to_string(), "finance of x");
+    let text = help(
+        "group = \"operator\"\nhelpers = [\"operator\", \"a b\"]\nopens_at = \"15s\"\ncloses_at = \"15s\"\nsoon = 1",
+    );
+    let found = problems(&text);
+    for (found, expected) in found.iter().zip([
+        "11:12 `operator` cannot help itself",
+        "11:24 `a b` is no group | a role, or \"role of department\"",
+        "13:13 `closes_at` is not below `opens_at` | it must be shorter",
+        "14:1 `soon` is not known in help",
+    ]) {
+        assert!(found.starts_with(expected), "{found}");
+    }
+    assert_eq!(found.len(), 4);
+    let twice = help(good) + "[[help]]\nclause = \"B7\"\n" + good;
+    assert!(problems(&twice)[0].contains("two [[help]] are for `operator`"));
+    let bare = format!("{SETTINGS}{REST}[[help]]\n");
+    assert_eq!(problems(&bare).len(), 5, "{:?}", problems(&bare));
+}

@@ -173,6 +173,7 @@ impl Switch {
                 "busy": view.busy,
                 "gone": view.gone,
                 "closed_by": closed_by,
+                "help": board.is_help_open(queue),
             })
         };
         let directory = &self.core.directory;

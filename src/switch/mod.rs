@@ -11,6 +11,7 @@
 //! | `shards` | which worker a message, a person, a call belongs to |
 //! | `passing` | what the proxy carries |
 //! | `requests` | trust: who may register, call, ask |
+//! | `help` | which groups help others now |
 //! | `roster` | who serves which queues |
 //! | `seats` | the slow state of the agents whose home is here |
 //! | `trunks` | OPTIONS health |
@@ -19,6 +20,7 @@
 
 mod commands;
 mod core;
+mod help;
 mod io;
 mod passing;
 mod requests;
@@ -107,6 +109,9 @@ pub struct Switch {
     trunks: Trunks,
     proxy: Proxy,
     passings: Passings,
+    /// When the waits are looked at again for help (clause B7), and who was there at the last look.
+    help_at: Moment,
+    help_epoch: u64,
     /// Waiting callers are served until then; new ones are refused.
     drain_until: Option<Moment>,
     /// This input ended with a question who calls: the caller is still on the way into the line.
@@ -136,6 +141,8 @@ impl Switch {
             trunks: Trunks::default(),
             proxy,
             passings: Passings::default(),
+            help_at: Moment::ZERO,
+            help_epoch: 0,
             drain_until: None,
             asks: false,
             outputs: VecDeque::new(),
@@ -172,6 +179,7 @@ impl Switch {
             Input::Policy(policy) => {
                 self.core.policy = policy;
                 self.write_roster();
+                self.help_at = now;
             }
             Input::Settings(settings) => {
                 self.core.settings_changed(settings);
@@ -210,6 +218,7 @@ impl Switch {
         let changes = self.registrar.expire(wall, &self.core.shared.location);
         self.bindings_changed(now, changes);
         self.calls.timeout(&mut self.core.env(now));
+        self.helps_due(now);
         self.seats_due(now, false);
         self.trunks.timeout(now, &mut self.core);
         self.passings_due(now);
@@ -305,6 +314,7 @@ impl Switch {
             self.registrar.poll_timeout(wall),
             self.calls.poll_timeout(),
             self.seats.poll_timeout(),
+            self.help_at,
             self.trunks.poll_timeout(),
             self.proxy.poll_timeout(),
             self.passings.poll_timeout(),

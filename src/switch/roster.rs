@@ -3,7 +3,7 @@
 //! the figures that orders go by: calls and talk time count from a person's local midnight.
 
 use super::Switch;
-use crate::acd::{Counts, Serve};
+use crate::acd::{Counts, GROUPS_MAX, Serve};
 use crate::domain::{AgentId, Moment, PersonId, ShardId};
 
 impl Switch {
@@ -37,7 +37,19 @@ impl Switch {
             },
             None => Serve { head_start: settings.agent_head_start(None), ..Serve::from(queue) },
         };
-        directory.queues_of(agent).into_iter().map(serve).collect()
+        let mut row: Vec<Serve> = directory.queues_of(agent).into_iter().map(serve).collect();
+        for help in self.core.policy.helps() {
+            let helps = help.helpers.iter().filter_map(|group| directory.group_queue(group));
+            let helps =
+                helps.into_iter().any(|queue| row.iter().any(|s| s.queue == queue && !s.helper));
+            let Some(queue) = directory.group_queue(&help.group) else { continue };
+            if helps && row.iter().all(|serve| serve.queue != queue) {
+                row.push(Serve { helper: true, ..serve(queue) });
+            }
+        }
+        // The own queue and as many groups as a row holds: helpers' come last.
+        row.truncate(GROUPS_MAX + 1);
+        row
     }
 
     /// Whose local day is another than at the last look begins it with nothing done.

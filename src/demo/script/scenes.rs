@@ -233,6 +233,8 @@ fn nobody_there(c: &mut Casting<'_>) -> Scene {
         "helene.kraus",
         "fritz.ebner",
         "ivo.marek",
+        // The managers help the operators (B7).
+        "marta.stein",
         "karl.winter",
         "nina.adler",
         "olga.reim",

@@ -3,6 +3,7 @@
 mod company;
 mod early;
 mod edges;
+mod help;
 #[cfg(feature = "shell")]
 mod kills;
 mod manners;

@@ -1,6 +1,8 @@
 //! What the journal has said so far, call by call, and what the world did to people: a model as plain as
 //! can be, which the checks compare with the core.
 
+use telefonist::policy::{Explanation, Facts};
+
 use super::office::Variant;
 use super::reference::Verdict;
 use super::world::*;
@@ -23,13 +25,15 @@ pub struct Story {
     pub policy: usize,
     /// What the paper says, once the call is routed by a policy.
     pub verdict: Option<Verdict>,
+    /// On what it rests: groups are asked again, for who is moved into one gets its calls at once (B8).
+    pub grounds: Option<(Option<Identified>, Facts)>,
     /// The queues of each step, and whether it lets go of the earlier ones.
     pub queues: Vec<(Vec<QueueId>, bool)>,
     pub waits: Vec<Duration>,
     pub rings: Vec<Duration>,
     pub step: Option<(usize, Moment)>,
-    /// Steps whose queue was full.
-    pub full: BTreeSet<usize>,
+    /// Steps in whose queues the call never stood: full, or everybody was gone when they began.
+    pub skipped: BTreeSet<usize>,
     pub offers: BTreeMap<u32, Offer>,
     pub taken: Option<PersonId>,
     pub answers: u32,
@@ -43,6 +47,25 @@ impl Story {
         self.offers.values().find(|offer| offer.ended.is_none())
     }
 
+    fn routed(
+        &mut self,
+        found: Option<Identified>,
+        explanation: &Explanation,
+        facts: &Facts,
+        view: &View,
+        variants: &[Variant],
+    ) {
+        let steps = || explanation.steps.iter();
+        self.queues = steps().map(|step| (step.queues.clone(), step.only)).collect();
+        self.waits = steps().map(|step| step.wait).collect();
+        self.rings = steps().map(|step| step.ring).collect();
+        if self.inbound {
+            let variant = variants[self.policy].settings();
+            self.verdict = Some(view.office().decide(found.as_ref(), facts, variant));
+            self.grounds = Some((found, facts.clone()));
+        }
+    }
+
     /// In line, as far as the journal says.
     pub fn waits_in(&self) -> Vec<QueueId> {
         let Some((step, _)) = self.step.filter(|_| self.ended.is_none()) else { return Vec::new() };
@@ -51,7 +74,7 @@ impl Story {
         }
         let steps = &self.queues[..self.queues.len().min(step + 1)];
         let from = steps.iter().rposition(|(_, only)| *only).unwrap_or(0);
-        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !self.full.contains(n));
+        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !self.skipped.contains(n));
         places.flat_map(|(_, (queues, _))| queues.iter().copied()).collect()
     }
 
@@ -140,24 +163,13 @@ impl Book {
         }
         let Some(story) = self.stories.get_mut(&key) else { return };
         match what {
-            What::Routed { explanation, grounds, .. } => {
+            What::Routed { explanation: Some(explanation), grounds: Some(grounds), .. } => {
                 let found = self.found.remove(&key);
-                if let (Some(explanation), Some(grounds)) = (explanation, grounds) {
-                    let steps = explanation.steps.iter();
-                    story.queues = steps.map(|step| (step.queues.clone(), step.only)).collect();
-                    story.waits = explanation.steps.iter().map(|step| step.wait).collect();
-                    story.rings = explanation.steps.iter().map(|step| step.ring).collect();
-                    if story.inbound {
-                        let variant = &variants[story.policy];
-                        let variant = (variant.vip_debtor_to_finance, variant.debtor_to_manager);
-                        let verdict = view.office().decide(found.as_ref(), &grounds.facts, variant);
-                        story.verdict = Some(verdict);
-                    }
-                }
+                story.routed(found, explanation, &grounds.facts, view, variants);
             }
-            What::StepBegan { step, why, .. } => {
-                if let Some((last, _)) = story.step.filter(|_| why.ends_with("queue is full")) {
-                    story.full.insert(last);
+            What::StepBegan { step, .. } => {
+                if let Some((last, _)) = story.step.filter(|(_, since)| *since == now) {
+                    story.skipped.insert(last);
                 }
                 story.step = Some((usize::from(*step), now));
             }
@@ -237,12 +249,13 @@ fn arrived(
         call_id: call_id.to_owned(),
         arrived: now,
         verdict: None,
+        grounds: None,
         queues: Vec::new(),
         waits: Vec::new(),
         rings: Vec::new(),
         step: None,
         policy,
-        full: BTreeSet::new(),
+        skipped: BTreeSet::new(),
         offers: BTreeMap::new(),
         taken: None,
         answers: 0,

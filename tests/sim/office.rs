@@ -133,6 +133,12 @@ pub struct Variant {
     pub debtor_to_manager: bool,
 }
 
+impl Variant {
+    pub fn settings(&self) -> (bool, bool) {
+        (self.vip_debtor_to_finance, self.debtor_to_manager)
+    }
+}
+
 /// The shipped policy; quicker; slower with the other settings; very quick with one of them.
 pub fn variants(directory: &Directory, settings: &Settings) -> Vec<Variant> {
     let of = |ring: &str, wait: &str, vip: bool, manager: bool| {

@@ -107,6 +107,7 @@ impl Sim {
     }
 
     fn everybody(&mut self, input: &Input) {
+        self.told_all = self.now;
         for shard in 0..self.switches.len() {
             self.input(shard, input.clone());
         }
@@ -211,7 +212,7 @@ impl Sim {
     fn kill(&mut self) {
         self.note(format!("{:?} kill -9", self.now));
         self.started += 1;
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         self.bells = (0..self.shards).map(|_| Arc::default()).collect();
         self.shared = shared(&self.bells, &self.settings);
         self.queue.retain(|_, due| !of_the_process(due));
@@ -244,7 +245,7 @@ impl Sim {
     pub fn rebuild(&mut self, shard: usize) {
         self.note(format!("{:?} worker {shard} panicked", self.now));
         self.started += 1;
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let journalled = self.states[shard].journalled(true);
         self.switches[shard] = Switch::new(self.now, self.setup(shard as u16));
         self.book.restarted(Some(shard));

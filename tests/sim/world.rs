@@ -137,6 +137,8 @@ pub struct Sim {
     pub breaks: Option<usize>,
     pub stalled: Vec<Moment>,
     pub held: Vec<VecDeque<Input>>,
+    /// When everybody was told something last: workers hear of it one after the other.
+    pub told_all: Moment,
     /// The last moment at which a worker stood still, or began anew.
     pub disturbed: Moment,
     pub queue: BTreeMap<(Moment, u64), Due>,
@@ -205,6 +207,7 @@ impl Sim {
             breaks: None,
             stalled: vec![Moment::ZERO; usize::from(shards)],
             held: (0..shards).map(|_| VecDeque::new()).collect(),
+            told_all: Moment::ZERO,
             disturbed: Moment::ZERO,
             queue: BTreeMap::new(),
             count: 0,

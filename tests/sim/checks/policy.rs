@@ -154,18 +154,24 @@ fn offered(
     let Some(verdict) = &story.verdict else { return Err(format!("{key} is offered undecided")) };
     let reached = story.step.map_or(0, |(step, _)| step);
     must(step <= reached, || format!("{key} is offered from step {step}, and is in {reached}"))?;
-    let Some(reasons) = verdict.may_ring(agent.as_str(), reached) else {
+    let view = &sim.views[shard];
+    let now = story.grounds.as_ref().and_then(|(found, facts)| {
+        let settings = sim.variants[story.policy].settings();
+        let now = view.office().decide(found.as_ref(), facts, settings);
+        now.may_ring(agent.as_str(), reached)
+    });
+    let Some(reasons) = verdict.may_ring(agent.as_str(), reached).or(now) else {
         return Err(format!("{agent} is offered {key}, whom the paper gives {:?}", verdict));
     };
     let instead_of = instead_of.map(PersonId::as_str);
     must(reasons.contains(&instead_of), || {
         format!("{agent} stands in for {instead_of:?}: {reasons:?}")
     })?;
-    let view = &sim.views[shard];
     let at = view.wall.wall(sim.now);
     let away = view.office().is_away(agent.as_str(), at);
     let settled = sim.is_undisturbed();
-    must(!(away && settled), || {
+    let heard = sim.now > sim.told_all;
+    must(!(away && settled && heard), || {
         format!("{agent} is offered {key} and is absent or off shift (C7)")
     })?;
     let missed = sim.book.missed.get(agent).is_some_and(|at| {

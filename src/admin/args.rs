@@ -45,6 +45,8 @@ pub(super) enum Command {
     },
     /// Say who would ring for a call, in which order, and why
     Explain(ExplainArgs),
+    /// Say which past calls would have gone elsewhere under another policy, and estimate the waits
+    Replay(ReplayArgs),
     /// Let the running server read its configuration again
     Reload,
     /// Read clients, people, departments or absences from CSV or XLSX
@@ -218,6 +220,22 @@ pub(super) struct CallsArgs {
     /// The calls that are up now, asked of the server
     #[arg(long, conflicts_with_all = ["since", "until", "number", "client", "outcome"])]
     pub(super) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The policy to try
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: PathBuf,
+    /// Its calendars [default: those of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(super) calendars: Option<PathBuf>,
+    /// Calls that arrived since: 2h, 3d, 2026-03-02, 2026-03-02T09:00 [default: all]
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Calls that arrived before, written the same way
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
 }
 
 #[derive(Debug, Args)]

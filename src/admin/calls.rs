@@ -152,7 +152,7 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<Printed, Fa
 }
 
 /// The register, with what the journal says beyond it: a server may not run, or not have come to it.
-fn register(context: &Context) -> Result<Register, Failure> {
+pub(super) fn register(context: &Context) -> Result<Register, Failure> {
     let folder = context.folder();
     let mut behind = None;
     if folder.journal().exists() {

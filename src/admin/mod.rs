@@ -23,6 +23,7 @@ mod orders;
 mod output;
 mod people;
 mod rehearse;
+mod replay;
 mod serve;
 mod tar;
 
@@ -67,6 +68,7 @@ fn run(context: &Context, command: Command) -> Result<Printed, Failure> {
         Command::Check { folder, clauses: true } => check::matrix(context, folder),
         Command::Check { folder, clauses: false } => check::check(context, folder),
         Command::Explain(args) => explain::explain(context, &args),
+        Command::Replay(args) => replay::replay(context, &args),
         Command::Reload => live::reload(context),
         Command::Import(args) => imports::import_command(context, &args),
         Command::Status => live::status(context),

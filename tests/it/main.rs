@@ -14,6 +14,7 @@ mod cli_orders;
 #[cfg(feature = "shell")]
 mod cli_output;
 #[cfg(feature = "shell")]
+mod cli_replay;
 mod cli_scene;
 #[cfg(feature = "shell")]
 mod cli_serve;

@@ -43,6 +43,17 @@ pub struct Story {
 }
 
 impl Story {
+    /// Who let it ring to the end.
+    fn offer_ended(&mut self, now: Moment, offer: u32, result: OfferResult) -> Option<PersonId> {
+        let offer = self.offers.get_mut(&offer)?;
+        offer.ended = Some((result, now));
+        if result == OfferResult::Answered {
+            self.taken = Some(offer.agent.clone());
+        }
+        let missed = result == OfferResult::NoAnswer && self.inbound;
+        missed.then(|| offer.agent.clone())
+    }
+
     pub fn open_offer(&self) -> Option<&Offer> {
         self.offers.values().find(|offer| offer.ended.is_none())
     }
@@ -178,15 +189,7 @@ impl Book {
                 story.offers.insert(*offer, Offer { agent, step, began: now, ended: None });
             }
             What::OfferEnded { offer, result, .. } => {
-                if let Some(offer) = story.offers.get_mut(offer) {
-                    offer.ended = Some((*result, now));
-                    if *result == OfferResult::NoAnswer && story.inbound {
-                        self.missed.insert(offer.agent.clone(), now);
-                    }
-                    if *result == OfferResult::Answered {
-                        story.taken = Some(offer.agent.clone());
-                    }
-                }
+                self.missed.extend(story.offer_ended(now, *offer, *result).map(|who| (who, now)));
             }
             What::Answered { .. } => story.answers += 1,
             What::Dialog { state, .. } => {

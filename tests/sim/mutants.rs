@@ -31,8 +31,8 @@ const MUTANTS: &[Mutant] = &[
     // acd
     mutant(
         "acd/hand.rs",
-        "key != Key::EMPTY && best.is_none_or(|(least, ..)| key < least)",
-        "key != Key::EMPTY && best.is_none_or(|(least, ..)| key > least)",
+        "let better = best.is_none_or(|best| counted < best.counted);",
+        "let better = best.is_none_or(|best| counted > best.counted);",
         "an agent takes the caller who came last",
     ),
     mutant(
@@ -43,8 +43,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "acd/hand.rs",
-        "Some((_, _, shard)) => word.step(AgentState::Hand, shard),",
-        "Some((_, _, _)) => word.step(AgentState::Free, 0),",
+        "Some(Best { shard, .. }) => self.step(word, AgentState::Hand, shard),",
+        "Some(Best { .. }) => self.step(word, AgentState::Free, 0),",
         "an agent is not handed to the shard with the best call",
     ),
     mutant(
@@ -61,8 +61,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "acd/agent.rs",
-        "let word = self.board.advance(token, AgentState::Talking, self.me);",
-        "let word = self.board.advance(token, AgentState::Offered, self.me);",
+        "let word = self.board.advance(token, AgentState::Talking, self.me)?;",
+        "let word = self.board.advance(token, AgentState::Offered, self.me)?;",
         "who answered is not busy",
     ),
     mutant("acd/agent.rs", "if *count == 1 {", "if *count == 2 {", "own calls do not make busy"),
@@ -74,14 +74,14 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "acd/desk.rs",
-        "self.mint.key(arrived, credit,",
-        "self.mint.key(arrived, credit * 0,",
+        "self.mint.key(arrived, ask.credit,",
+        "self.mint.key(arrived, ask.credit * 0,",
         "nobody has a head start",
     ),
     mutant(
         "acd/desk.rs",
-        "self.undo_unpolled(call);\n        let Some(queues) = self.lines.give_back(call) else { return };",
-        "let Some(queues) = self.lines.give_back(call).filter(|q| q.len() > 64) else { return };",
+        "            return;\n        }\n        self.restand(call);\n        self.board.shown();\n        self.seek(call);",
+        "            return;\n        }",
         "a call whose offer failed is in no queue any more",
     ),
     mutant(
@@ -172,7 +172,7 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "call/line.rs",
-        "if call.offer.is_some() || (!call.line.exhausted",
+        "if !call.ringing.is_empty() || (!call.line.exhausted",
         "if (!call.line.exhausted",
         "the end of a plan cuts a phone that rings (C7)",
     ),
@@ -196,7 +196,7 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "call/offer.rs",
-        "env.desk.give_back(env.now, call.key);",
+        "env.desk.give_back(env.now, call.key, token);",
         "",
         "a call whose offer failed is not put back",
     ),

@@ -12,6 +12,7 @@
 mod apply;
 mod project;
 mod query;
+mod replay;
 mod schema;
 mod story;
 mod text;
@@ -27,6 +28,7 @@ use apply::word;
 pub use project::{Progress, Projector};
 pub use query::{CALLS_LISTED, CallFilter, CallRow};
 pub(super) use query::{client, moment, number};
+pub use replay::PastDecision;
 pub use story::{CallStory, OfferRow, PolicyText, StepRow};
 pub use text::{callbacks_table, calls_table, story_text};
 

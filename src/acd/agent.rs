@@ -273,6 +273,7 @@ impl Board {
         }
         for place in 0..usize::from(self.limits.agents).div_ceil(64) {
             let words = usize::from(self.limits.agents).div_ceil(64);
+            // Relaxed: only desks of this shard write it.
             let left = self.elsewhere.at(me * words + place).load(Ordering::Relaxed);
             for bit in ones(left) {
                 // Whoever finds the agent idle beside a caller: that shard's sweep.

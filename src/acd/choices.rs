@@ -326,6 +326,7 @@ fn a_caller_moved_into_full_queues_stays_where_it_stood() {
     let call = enter(&mut world, Ask::default());
     let moved = world.desks[0].move_to(world.now, call, Strategy::default(), &[OTHER]);
     assert_eq!(moved, Err(QueueFull { queue: OTHER }));
+    assert_eq!(world.desks[0].move_to(world.now, call, Strategy::default(), &[]), Ok(()));
     assert_eq!((world.board.len(GROUP), world.board.len(OTHER)), (1, 4));
     assert_eq!(world.desks[0].position(call), Some(0));
     assert_eq!(world.desks[0].poll_timeout(), Moment::ZERO + SWEEP_EVERY);

@@ -210,7 +210,8 @@ impl Desk {
 
     /// The call is moved: stands in those of `queues` that have room, with the key it has, and in no
     /// other any more. `Err`: none has, and the call stands where it stood. It is never out of line in
-    /// between; an offer that is under way goes on. A call that is not in line stays out. Lock-free.
+    /// between; an offer that is under way goes on. A call that is not in line stays out, and one that
+    /// is moved nowhere stays. Lock-free.
     pub fn move_to(
         &mut self,
         now: Moment,
@@ -219,15 +220,17 @@ impl Desk {
         queues: &[QueueId],
     ) -> Result<(), QueueFull> {
         self.tick(now);
-        let Some(line) = self.lines.line(call) else { return Ok(()) };
+        let (Some(line), Some(first)) = (self.lines.line(call), queues.first()) else {
+            return Ok(());
+        };
         let before = line.queues();
         let joined: Queues = queues
             .iter()
             .filter(|queue| self.join(call, **queue, strategy))
             .map(|queue| queue.index())
             .collect();
-        if let (true, Some(queue)) = (joined.is_empty(), queues.first()) {
-            return Err(QueueFull { queue: *queue });
+        if joined.is_empty() {
+            return Err(QueueFull { queue: *first });
         }
         for left in before.iter().filter(|queue| !joined.contains(queue)) {
             self.remove(call, QueueId(*left as u16));

@@ -118,12 +118,17 @@ impl Board {
             if !word.is_idle() {
                 continue;
             }
-            let Some(entry) = self.roster.entry(agent, queue) else { continue };
             // Relaxed: stored before the word, which was read with Acquire.
             let since = self.since.at(agent).load(Ordering::Relaxed);
-            let score = (self.scores.score(strategy, agent, entry), since);
-            if found.is_none_or(|(least, ..)| score < least) {
-                found = Some((score, agent, word));
+            let score = |entry| (self.scores.score(strategy, agent, entry), since);
+            let better = |score| found.is_none_or(|(least, ..)| score < least);
+            // The row is read only for who may be better than whom we have.
+            if !better(score(None)) {
+                continue;
+            }
+            let entry = self.roster.entry(agent, queue);
+            if entry.is_some() && better(score(entry)) {
+                found = Some((score(entry), agent, word));
             }
         }
         found.map(|(_, agent, word)| (agent, word))

@@ -68,15 +68,18 @@ impl Scores {
         }
     }
 
-    /// What `strategy` goes by, smallest first, but for the time idle. Wait-free.
-    pub(super) fn score(&self, strategy: Strategy, agent: usize, entry: Entry) -> u64 {
+    /// What `strategy` goes by, smallest first, but for the time idle; without an entry of the agent's row
+    /// the least that it can be. Wait-free.
+    pub(super) fn score(&self, strategy: Strategy, agent: usize, entry: Option<Entry>) -> u64 {
         match strategy {
             Strategy::LongestIdle => 0,
             Strategy::RoundRobin => self.offered.at(agent).load(Ordering::Relaxed),
             Strategy::FewestCalls => self.calls.at(agent).load(Ordering::Relaxed),
             Strategy::LeastTalk => self.talk.at(agent).load(Ordering::Relaxed),
-            Strategy::Skill { wanted } => u64::from(wanted.saturating_sub(entry.level())),
-            Strategy::Ordered => u64::from(entry.rank()),
+            Strategy::Skill { wanted } => {
+                entry.map_or(0, |entry| u64::from(wanted.saturating_sub(entry.level())))
+            }
+            Strategy::Ordered => entry.map_or(0, |entry| u64::from(entry.rank())),
         }
     }
 

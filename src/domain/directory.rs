@@ -432,7 +432,7 @@ impl Directory {
         self.absence(self.person(last)?, at).is_none().then_some(last)
     }
 
-    /// Clause B6: the direct superior, the superior's, and so on; without loops, [`SUPERIORS_MAX`] at
+    /// Clause B6: the direct superior, the superior's, and so on; without loops, eight at
     /// most.
     pub fn superiors(&self, agent: AgentId) -> Vec<AgentId> {
         let above = |agent: AgentId| self.agent(self.person(agent)?.supervisor.as_ref()?);

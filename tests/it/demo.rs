@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -62,6 +63,30 @@ fn a_policy_with_two_rules_swapped_ends_with_exit_code_1() {
     let owing = owing.expect("the key debtor goes elsewhere");
     assert_eq!((&owing["clause"], &owing["expected"]["clause"]), (&"B3".into(), &"B2".into()));
     assert!(wrong.iter().all(|c| c["faults"].as_array().is_some_and(|f| !f.is_empty())));
+    mended_policy_sends_the_key_debtors_back(&folder.path().join("demo").join("day"));
+}
+
+/// What the demonstration's register says under its own policy, and under one with the rules mended.
+fn mended_policy_sends_the_key_debtors_back(day: &Path) {
+    let replay = |policy: &Path| -> Value {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_telefonist"));
+        program.args(["replay", "--json", "--policy"]).arg(policy);
+        program.arg("--config").arg(day.join("config")).arg("--state").arg(day.join("state"));
+        let output = program.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice(&output.stdout).expect("one JSON document")
+    };
+    let own = day.join("config").join("policy.toml");
+    let same = replay(&own);
+    assert!(same["calls"].as_u64().is_some_and(|calls| calls > 20), "{same}");
+    assert_eq!((&same["reproduced"], &same["elsewhere"]), (&same["calls"], &0.into()), "{same}");
+    let text = std::fs::read_to_string(&own).expect("the day's policy");
+    let mended = day.join("mended.toml");
+    std::fs::write(&mended, swapped(&text, "debtor", "key client")).expect("written");
+    let other = replay(&mended);
+    let clauses = other["by_clause"].as_array().expect("a list");
+    assert_eq!(clauses.len(), 1, "{clauses:?}");
+    assert_eq!((&clauses[0]["old"], &clauses[0]["new"]), (&"B3".into(), &"B2".into()));
 }
 
 #[test]

@@ -7,6 +7,9 @@ use super::office::Variant;
 use super::reference::Verdict;
 use super::world::*;
 
+/// As the simulation's settings have it.
+const WRAP_UP: Duration = Duration::from_secs(5);
+
 pub struct Offer {
     pub agent: PersonId,
     pub step: usize,
@@ -118,6 +121,9 @@ pub struct Book {
     pub missed: BTreeMap<PersonId, Moment>,
     pub resumed: BTreeMap<PersonId, Moment>,
     pub registered: BTreeMap<PersonId, Moment>,
+    pub idle: BTreeMap<PersonId, Moment>,
+    /// Call-IDs of phones that ring, whose, and since when nobody wants them to any more.
+    pub ringing: BTreeMap<String, (PersonId, Option<Moment>)>,
     pub wrapped: BTreeMap<PersonId, Moment>,
     /// Call-IDs whose caller sent an ACK for a 200.
     pub acked: BTreeSet<String>,
@@ -128,8 +134,15 @@ pub struct Book {
 }
 
 impl Book {
+    pub fn idle_since(&self, person: &PersonId) -> Moment {
+        self.idle.get(person).copied().unwrap_or(Moment::ZERO)
+    }
+
     /// A packet came to the server.
     pub fn heard(&mut self, message: &Message) {
+        if !message.is_request() && message.status() >= 200 && *message.method() == Method::Invite {
+            self.ringing.remove(message.call_id());
+        }
         if message.is_request() && *message.method() == Method::Ack {
             self.acked.insert(message.call_id().to_owned());
         }
@@ -189,6 +202,10 @@ impl Book {
                 story.offers.insert(*offer, Offer { agent, step, began: now, ended: None });
             }
             What::OfferEnded { offer, result, .. } => {
+                if let Some(offer) = story.offers.get(offer) {
+                    let own = self.ringing.values_mut().filter(|(who, _)| *who == offer.agent);
+                    own.for_each(|(_, until)| _ = until.get_or_insert(now));
+                }
                 self.missed.extend(story.offer_ended(now, *offer, *result).map(|who| (who, now)));
             }
             What::Answered { .. } => story.answers += 1,
@@ -200,6 +217,9 @@ impl Book {
                 let mut lines = text.lines();
                 let id = lines.find_map(|line| line.strip_prefix("Call-ID: "));
                 story.dialogs.extend(id.map(str::to_owned));
+                if let (Some(id), Some(offer)) = (id, story.open_offer()) {
+                    self.ringing.insert(id.to_owned(), (offer.agent.clone(), None));
+                }
             }
             What::Promised { .. } => story.promises += 1,
             What::CallEnded { outcome, by, .. } => {
@@ -211,6 +231,7 @@ impl Book {
                 self.legs.extend(story.dialogs.iter().map(|id| (id.clone(), now)));
                 self.ended_count += 1;
                 if let Some(agent) = story.taken.clone().filter(|_| story.inbound) {
+                    self.idle.insert(agent.clone(), now + WRAP_UP);
                     self.wrapped.insert(agent, now);
                 }
             }
@@ -224,6 +245,9 @@ impl Book {
         match change {
             // Who logs in begins anew, ready.
             AgentChange::LoggedIn => {
+                if said.logged_out {
+                    self.idle.insert(person.clone(), now);
+                }
                 *said = Said::default();
                 self.resumed.insert(person.clone(), now);
             }

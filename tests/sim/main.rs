@@ -43,6 +43,12 @@ fn calls_on_a_good_network_keep_the_invariants() {
 }
 
 #[test]
+fn callers_and_phones_without_manners_on_a_good_network() {
+    use Fault::{Dial, HangUp, Late, Pause, Policy, Refuse, Twice};
+    seeds(7_000, 2, 60, [Dial, HangUp, Late, Pause, Policy, Refuse, Twice]);
+}
+
+#[test]
 fn people_phones_and_policies_change_at_every_point() {
     let network = [Fault::Loss, Fault::Copies, Fault::Reorder, Fault::Delay, Fault::Reset];
     let machine = [Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers];

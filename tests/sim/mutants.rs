@@ -284,6 +284,12 @@ const MUTANTS: &[Mutant] = &[
         "self.part_leg",
         "a call that ended stays in line",
     ),
+    mutant(
+        "acd/hand.rs",
+        "let longer = longest.is_none_or(|(least, ..)| since < least);",
+        "let longer = longest.is_none_or(|(least, ..)| since > least);",
+        "the shortest idle gets the call",
+    ),
 ];
 
 /// The core of today with one of them.

@@ -20,6 +20,7 @@ impl Check for Order {
         }
         let Some(story) = sim.book.stories.get(call) else { return Ok(()) };
         let Some(place) = place(story) else { return Ok(()) };
+        longest_idle(sim, story, agent, usize::from(*step))?;
         let served =
             story.queues.get(usize::from(*step)).map(|(q, _)| q.clone()).unwrap_or_default();
         for (other_key, other) in &sim.book.stories_open() {
@@ -36,6 +37,28 @@ impl Check for Order {
         }
         Ok(())
     }
+}
+
+/// A call that finds several people idle goes to who has been so for longest: since the end of the last
+/// rest; who logs in joins at the end. (Words with one meaning: `longest idle`.)
+fn longest_idle(sim: &Sim, story: &Story, agent: &PersonId, step: usize) -> Found {
+    let found_idle = story.step == Some((step, sim.now)) && story.offers.is_empty();
+    if !found_idle || sim.disturbed > Moment::ZERO {
+        return Ok(());
+    }
+    let Some(level) = story.verdict.as_ref().and_then(|v| v.levels.get(step)) else {
+        return Ok(());
+    };
+    let mine = sim.book.idle_since(agent);
+    for other in level.iter().map(|(name, _)| PersonId::new(name)).filter(|other| other != agent) {
+        let view = sim.directory.agent(&other).map(|agent| sim.shared.board.presence(agent));
+        let idle = view.is_some_and(|view| view.is_free());
+        let longer = sim.book.idle_since(&other) + Duration::from_secs(1) < mine;
+        must(!(idle && longer), || {
+            format!("{agent} gets the call and {other} is idle for longer")
+        })?;
+    }
+    Ok(())
 }
 
 /// When the call came, less its head start, in µs from before the beginning of time.

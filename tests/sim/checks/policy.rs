@@ -189,8 +189,9 @@ fn offered(
 /// A step is left when nobody of it is left, or when its time is over; never before.
 fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str) -> Found {
     let Some(verdict) = &story.verdict else { return Ok(()) };
+    let next = story.step.map_or(0, |(last, _)| last + 1);
+    must(step == next, || format!("{key} goes to step {step}, and {next} is next (B10)"))?;
     let Some((last, since)) = story.step else { return Ok(()) };
-    must(step > last, || format!("{key} goes back from step {last} to {step} (B10)"))?;
     let waited = story.waits.get(last).is_some_and(|wait| sim.now.since(since) >= *wait);
     if waited || why.contains("full") || !sim.is_undisturbed() {
         return Ok(());

@@ -80,9 +80,16 @@ impl<'a> Office<'a> {
         } else if debtor {
             ("B3", self.debtor(manager, debtor_to_manager))
         } else {
-            ("B4", vec![self.role("operator", None), self.role("shift_leader", None)])
+            ("B4", vec![self.operators(), self.role("shift_leader", None)])
         };
         Verdict { clause, client: client.map(|c| c.id.0), levels, credit_s: credit(client, key) }
+    }
+
+    /// B7: while they are helped, the managers may ring for their callers.
+    fn operators(&self) -> Level {
+        let mut level = self.role("operator", None);
+        level.extend(self.role("manager", None));
+        level
     }
 
     /// B1: the head of the relevant department, who stands in, the head of the default department, the
@@ -94,7 +101,7 @@ impl<'a> Office<'a> {
             self.role("shift_leader", Some(department)),
             just(head("wholesale")),
             self.deputy(head("wholesale")),
-            self.role("operator", None),
+            self.operators(),
         ]
     }
 

@@ -221,13 +221,13 @@ fn worlds() -> Vec<Office> {
 /// Callers of every kind that the paper tells apart.
 fn callers() -> Vec<Call> {
     let mut callers = vec![stranger(""), stranger("anonymous@invalid")];
-    callers.extend(["own_outlet", "regional", "other"].map(client));
+    callers.extend(["own_outlet", "regional", "prospect", "other"].map(client));
     for end in ["00", "10", "20", "30", "40", "50"] {
         for from in ["+442079460999", "+46846500401", "+33199001234"] {
             callers.push(stranger(from).to(&format!("+4930231259{end}")));
         }
     }
-    for kind in ["key", "marketer", "retail", "prospect"] {
+    for kind in ["key", "marketer", "retail"] {
         for vip in [Vip::None, Vip::Local, Vip::Branch] {
             for manager in ["", "anna", "marta", "viktor", "gone"] {
                 let at_limit = |c: &mut telefonist::domain::Client| {

@@ -105,8 +105,8 @@ pub struct Policy {
     /// The order in which a role's people are offered calls, where a step lists them.
     lists: BTreeMap<Role, Vec<PersonId>>,
     emergencies: Vec<Emergency>,
-    /// For each rule, whom it may take.
-    callers: Vec<Vec<reach::Caller>>,
+    /// For each rule, whom it may take; and whether that is everybody whom it may take.
+    callers: (Vec<Vec<reach::Caller>>, bool),
     helps: Vec<Help>,
     /// What works and is probably not as meant.
     pub warnings: Vec<Problem>,

@@ -58,8 +58,8 @@ pub(super) fn prove(policy: &Policy, directory: &Directory, at: Timestamp) -> Ve
         proof.interval(at, open, absent);
         proof.work < WORK_MAX
     });
-    if !complete {
-        let message = "so many people, absences and hours that not every interval was looked at";
+    if !complete || !policy.callers.1 {
+        let message = "so many rules, people, absences and hours that not all of it was looked at";
         proof.found.push(policy.source().problem(Severity::Warning, 0..0, message, None));
     }
     proof.found.sort_by_key(|p| (p.line, p.column));
@@ -234,7 +234,7 @@ impl<'a> Proof<'a> {
         self.open = open.to_vec();
         self.absent = absent.iter().copied().collect();
         let policy = self.policy;
-        for (rule, callers) in policy.rules.iter().zip(&policy.callers) {
+        for (rule, callers) in policy.rules.iter().zip(&policy.callers.0) {
             for step in &rule.steps {
                 self.staffed(&step.to, &step.span, at);
             }

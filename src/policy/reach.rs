@@ -82,14 +82,14 @@ pub(super) struct Caller {
     pub(super) words: String,
 }
 
-/// For each rule one of each kind of caller that comes to it.
+/// For each rule one of each kind of caller that comes to it; and whether that is all of them.
 pub(super) fn callers(
     rules: &Rules,
     context: &Context<'_>,
     calendars: &Calendars,
     called: &Numbers<DepartmentId>,
     regions: &Numbers<Arc<str>>,
-) -> Vec<Vec<Caller>> {
+) -> (Vec<Vec<Caller>>, bool) {
     let numbers: Vec<Pattern> = called.patterns().cloned().collect();
     let names: Vec<Arc<str>> = regions.values().map(|r| r.value.clone()).collect();
     let space = Space::of(&rules.rules, context, calendars, &numbers, &names);
@@ -99,27 +99,36 @@ pub(super) fn callers(
         let of_region = origins.iter().find(|n| place(regions, n).is_some_and(|r| **r == *region));
         of_region.map_or(ANY_NUMBER, String::as_str)
     };
+    let of_called: Vec<Option<DepartmentId>> =
+        space.called.iter().map(|number| place(called, number).cloned()).collect();
     let mut rest = space.everything();
     let mut found = Vec::new();
+    let mut complete = true;
     for rule in &rules.rules {
         let mut kinds = BTreeMap::new();
         for condition in rule.when.iter().filter(|c| !c.is_off()) {
             let wanted = space.of_tests(&condition.tests);
-            for block in rest.iter().filter(|r| r.meets(&wanted)).take(BLOCKS_MAX) {
-                space.kinds(&block.and(&wanted), called, &from, &mut kinds);
+            let mut meeting = rest.iter().filter(|r| r.meets(&wanted));
+            for block in meeting.by_ref().take(BLOCKS_LOOKED_AT_MAX) {
+                space.kinds(&block.and(&wanted), &of_called, &from, &mut kinds);
             }
+            complete &= meeting.next().is_none();
             rest = rest.into_iter().flat_map(|r| r.minus(&wanted)).collect();
             if rest.len() > BLOCKS_MAX {
-                break;
+                return (found, false);
             }
         }
+        complete &= kinds.len() < KINDS_MAX;
         found.push(kinds.into_values().collect());
     }
-    found
+    (found, complete)
 }
 
 /// From the numbers that are kept free for fiction.
 const ANY_NUMBER: &str = "+12125550199";
+
+/// Blocks of one condition in which kinds of callers are looked for.
+const BLOCKS_LOOKED_AT_MAX: usize = 1_000;
 
 /// Kinds of callers of one rule that are told apart.
 const KINDS_MAX: usize = 500;
@@ -393,7 +402,7 @@ impl Space {
     fn kinds<'a>(
         &'a self,
         block: &Block,
-        called: &Numbers<DepartmentId>,
+        of_called: &[Option<DepartmentId>],
         from: &dyn Fn(&str) -> &'a str,
         kinds: &mut Kinds,
     ) {
@@ -404,7 +413,7 @@ impl Space {
         let departments: Vec<usize> =
             if block.0[DEPARTMENT].has(none) { vec![none] } else { all.collect() };
         for number in block.0[CALLED].values() {
-            let of_number = place(called, &self.called[number]).cloned();
+            let of_number = of_called[number].clone();
             let all = block.0[REGION].values();
             let regions: Vec<usize> =
                 if of_number.is_some() { all.take(1).collect() } else { all.collect() };

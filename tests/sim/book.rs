@@ -180,10 +180,11 @@ impl Book {
             self.agent(now, person, change);
         }
         let Some(key) = what.call() else { return };
-        if let What::CallArrived { direction, caller, sip_call_id, .. } = what {
+        if let What::CallArrived { direction, caller, sip_call_id, to, .. } = what {
+            self.dialled(now, caller.as_ref(), to);
             self.open.insert(key);
-            self.stories
-                .insert(key, arrived(now, view.policy, *direction, caller.clone(), sip_call_id));
+            let story = arrived(now, view.policy, *direction, caller.clone(), sip_call_id);
+            self.stories.insert(key, story);
         }
         let Some(story) = self.stories.get_mut(&key) else { return };
         match what {
@@ -236,6 +237,14 @@ impl Book {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A star code works at once, where it was dialled; the home shard writes it down a little later.
+    fn dialled(&mut self, now: Moment, caller: Option<&PersonId>, to: &str) {
+        if let (Some(person), "*11" | "*14") = (caller, to) {
+            self.said.insert(person.clone(), Said::default());
+            self.resumed.insert(person.clone(), now);
         }
     }
 

@@ -145,12 +145,15 @@ const MUTANTS: &[Mutant] = &[
         "Which::Relevant => Ok(self.policy.settings().default_department.clone()),",
         "the relevant department is the default (B1)",
     ),
-    mutant(
-        "policy/resolve.rs",
-        "p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()",
-        "p.sip_user.is_some()",
-        "who is absent has a queue in the plan",
-    ),
+    Mutant {
+        file: "policy/resolve.rs",
+        from: "p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()",
+        to: "p.sip_user.is_some()",
+        what: "who is absent has a queue in the plan",
+        equivalent: Some(
+            "the board's own flag keeps absent people from calls, and C7 ends the step",
+        ),
+    },
     mutant(
         "policy/decide.rs",
         "steps: if closed { Vec::new() } else { steps },",
@@ -172,8 +175,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "call/line.rs",
-        "if !call.ringing.is_empty() || (!call.line.exhausted",
-        "if (!call.line.exhausted",
+        "if !call.ringing.is_empty() || (!call.line.exhausted && env.desk.is_offered(call.key)) {",
+        "if call.ringing.is_empty() && !call.line.exhausted && env.desk.is_offered(call.key) {",
         "the end of a plan cuts a phone that rings (C7)",
     ),
     mutant(
@@ -224,12 +227,13 @@ const MUTANTS: &[Mutant] = &[
         "let _ = token;\n            }\n            None => env.desk.vacate",
         "a failed offer keeps its agent (I3)",
     ),
-    mutant(
-        "call/offer.rs",
-        "_ => self.keep_offer(env, offer),\n        }\n    }\n\n    /// Works",
-        "_ => self.offer_over(env, &offer),\n        }\n    }\n\n    /// Works",
-        "an offer whose time has not come is over",
-    ),
+    Mutant {
+        file: "call/offer.rs",
+        from: "_ => self.keep_offer(env, offer),\n        }\n    }\n\n    /// Works",
+        to: "_ => self.offer_over(env, &offer),\n        }\n    }\n\n    /// Works",
+        what: "an offer whose time has not come is over",
+        equivalent: Some("the timer is set to the offer's own deadline: this arm is not reached"),
+    },
     mutant(
         "call/answer.rs",
         "fork.cancel(env, Some(ELSEWHERE));",
@@ -352,7 +356,8 @@ fn mutants_are_caught() {
 }
 
 /// Seeds of these kinds, the likeliest first: one that fails is enough.
-const SEEDS: [&str; 4] = ["people_phones", "calls_on", "a_network", "workers_stand"];
+const SEEDS: [&str; 5] =
+    ["people_phones", "calls_on", "without_manners", "a_network", "workers_stand"];
 /// A wrong core may turn in circles.
 const RUN_MAX_S: &str = "120";
 

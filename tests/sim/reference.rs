@@ -50,8 +50,7 @@ impl<'a> Office<'a> {
 
     /// C7: gone whatever the telephone says.
     pub fn is_away(&self, person: &str, at: Timestamp) -> bool {
-        let department = PEOPLE.iter().find(|(id, _, _)| *id == person).map(|(_, _, d)| *d);
-        self.is_absent(person) || !department.is_some_and(|d| is_open(d, at))
+        self.is_absent(person) || !is_within_hours(person, at)
     }
 
     /// B, with the exceptions in the paper's order.
@@ -165,6 +164,11 @@ impl<'a> Office<'a> {
         }
         if now == person { Vec::new() } else { vec![(now, Some(person))] }
     }
+}
+
+/// C2: the hours of the person's department.
+pub fn is_within_hours(person: &str, at: Timestamp) -> bool {
+    department_of(person).is_some_and(|department| is_open(department, at))
 }
 
 fn just(person: &'static str) -> Level {

@@ -21,7 +21,8 @@ impl Check for Commit {
                 let spoke = sim.book.acked.contains(&story.call_id);
                 let lost =
                     story.inbound && story.taken.is_some() && !spoke && *outcome == Outcome::Failed;
-                let caller = *by == Party::Caller;
+                // A supervisor who ends a call knows why.
+                let caller = matches!(by, Party::Caller | Party::Supervisor);
                 must(!lost || caller || story.promises == 1, || {
                     format!("{call} was lost without a promise")
                 })

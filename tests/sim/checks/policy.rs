@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::book::Offer;
+use crate::reference::is_within_hours;
 
 #[derive(Default)]
 pub struct Paper {
@@ -28,12 +29,16 @@ impl Check for Paper {
             What::OfferEnded { offer, result, status, .. } => {
                 rang_out(sim, (key, story), *offer, *result, *status)
             }
-            What::CallEnded { outcome: Outcome::CallbackPromised, .. } => {
+            What::CallEnded { outcome: Outcome::CallbackPromised, reason, .. } => {
                 let cut = |o: &Offer| {
                     o.ended.is_some_and(|(r, at)| r == OfferResult::CallerGone && at == sim.now)
                 };
                 let cut = story.offers.values().any(cut);
-                must(!cut, || format!("{key}: the end of the plan cut a phone that rang (C7)"))
+                must(!cut, || format!("{key}: the end of the plan cut a phone that rang (C7)"))?;
+                plan_over(sim, shard, (key, story), reason)
+            }
+            What::CallEnded { outcome: Outcome::OutOfHours, .. } => {
+                closed(sim, shard, (key, story))
             }
             What::StepBegan { step, why, .. } => {
                 began(sim, shard, (key, story), usize::from(*step), why)
@@ -127,7 +132,9 @@ fn rang_out(
 ) -> Found {
     let Some(offer) = story.offers.get(&number) else { return Ok(()) };
     let ring = story.rings.get(offer.step).copied().unwrap_or_default();
-    let rang = sim.now.since(offer.began) >= ring || matches!(status, Some(408 | 487));
+    // The status is the highest of all phones; one of them may have said 408.
+    let refused = matches!(status, None | Some(403 | 480 | 486 | 600 | 603));
+    let rang = sim.now.since(offer.began) >= ring || !refused;
     let missed = result == OfferResult::NoAnswer;
     must(!missed || rang, || {
         format!("{key}: {} has missed it before `ring` was over", offer.agent)
@@ -140,6 +147,9 @@ fn is_gone(sim: &Sim, person: &PersonId) -> bool {
     let agent = sim.directory.agent(person);
     agent.is_none_or(|agent| sim.shared.board.presence(agent).is_gone())
 }
+
+/// Shortly before `answer_within` (110 s) a plan goes to its end.
+const GIVES_UP: Duration = Duration::from_secs(90);
 
 type Told<'a> = (CallKey, &'a Story);
 
@@ -184,6 +194,23 @@ fn offered(
     })?;
     let out = sim.book.is_gone(agent);
     must(!(out && settled), || format!("{agent} is offered {key} and is logged out or paused (C3)"))
+}
+
+/// A callback is promised when the last step is over, or the trunk would give up.
+fn plan_over(sim: &Sim, shard: usize, (key, story): Told<'_>, why: &str) -> Found {
+    let Some(verdict) = &story.verdict else { return Ok(()) };
+    if sim.now.since(story.arrived) >= GIVES_UP {
+        return Ok(());
+    }
+    began(sim, shard, (key, story), verdict.levels.len(), why)
+}
+
+/// C2: nobody of the whole plan is within their hours.
+fn closed(sim: &Sim, shard: usize, (key, story): Told<'_>) -> Found {
+    let Some(verdict) = &story.verdict else { return Ok(()) };
+    let at = sim.views[shard].wall.wall(sim.now);
+    let open = verdict.levels.iter().flatten().find(|(name, _)| is_within_hours(name, at));
+    must(open.is_none(), || format!("{key} is out of hours, and {open:?} is within theirs (C2)"))
 }
 
 /// A step is left when nobody of it is left, or when its time is over; never before.

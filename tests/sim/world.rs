@@ -552,8 +552,20 @@ impl Sim {
             self.callers.values_mut().for_each(|caller| caller.unheard(&name));
             return;
         }
+        self.answers_again(from, &name);
         self.post(Due::ToServer(from, bytes));
         self.at(every, Due::Again(name));
+    }
+
+    /// I1: an answer that crossed our CANCEL is acknowledged at once, where nothing gets lost.
+    fn answers_again(&self, from: SocketAddr, name: &str) {
+        let late = |(id, call): (&String, &super::phones::Incoming)| {
+            call.cancelled && name.starts_with("ok-") && name.contains(id.as_str())
+        };
+        let late = self.phones.get(&from).is_some_and(|phone| phone.calls.iter().any(late));
+        if late && !checks::is_rough(&self.options.faults) {
+            self.fail("I1: an answer after CANCEL is not acknowledged");
+        }
     }
 
     fn caller_due(&mut self, name: &str) {

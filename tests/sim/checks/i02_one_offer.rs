@@ -4,20 +4,6 @@ use super::*;
 
 /// An agent is held for so long while a phone that was cancelled has not confirmed it.
 const HELD: Duration = Duration::from_secs(4);
-/// Where a phone may be gone, or news of it late.
-const OUT_OF_SIGHT: [Fault; 10] = [
-    Fault::Loss,
-    Fault::Delay,
-    Fault::Reorder,
-    Fault::Silent,
-    Fault::Vanish,
-    Fault::Elsewhere,
-    Fault::Reset,
-    Fault::Stall,
-    Fault::Kill,
-    Fault::Panic,
-];
-
 #[derive(Default)]
 pub struct OneOffer {
     engaged: BTreeMap<PersonId, CallKey>,
@@ -42,8 +28,9 @@ impl Check for OneOffer {
                 let rings = sim.book.ringing.values().find(|(who, until)| {
                     who == agent && until.is_some_and(|at| sim.now.since(at) < HELD)
                 });
-                let judged = !OUT_OF_SIGHT.iter().any(|fault| sim.options.faults.contains(fault));
-                must(!judged || rings.is_none(), || format!("a phone of {agent} rings still"))
+                must(is_rough(&sim.options.faults) || rings.is_none(), || {
+                    format!("a phone of {agent} rings still")
+                })
             }
             What::OfferEnded { call, offer, result, .. } => {
                 let story = sim.book.stories.get(call);

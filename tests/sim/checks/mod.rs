@@ -109,6 +109,13 @@ pub fn all() -> Vec<Box<dyn Check>> {
     ]
 }
 
+/// Messages or workers may be late, or phones gone.
+pub fn is_rough(faults: &Faults) -> bool {
+    use Fault::{Delay, Elsewhere, Kill, Loss, Panic, Reorder, Reset, Silent, Stall, Vanish};
+    let rough = [Delay, Elsewhere, Kill, Loss, Panic, Reorder, Reset, Silent, Stall, Vanish];
+    rough.iter().any(|fault| faults.contains(fault))
+}
+
 /// `what` unless it holds.
 pub fn must(holds: bool, what: impl FnOnce() -> String) -> Found {
     if holds { Ok(()) } else { Err(what()) }

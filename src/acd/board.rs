@@ -286,6 +286,16 @@ impl Board {
         view
     }
 
+    /// Who helps in a queue, whether help is open now or not. Wait-free.
+    pub fn helpers(&self, queue: QueueId) -> Vec<AgentId> {
+        if !self.has_queue(queue) {
+            return Vec::new();
+        }
+        let candidates = self.roster.candidates(queue.index());
+        let helpers = candidates.filter(|agent| self.roster.helps(*agent, queue.index()));
+        helpers.map(|agent| AgentId(agent as u16)).collect()
+    }
+
     /// The queues that an agent serves, or helps in. Wait-free.
     pub fn queues_of(&self, agent: AgentId) -> Vec<QueueId> {
         self.serves_of(agent).iter().map(|serve| serve.queue).collect()

@@ -186,28 +186,34 @@ fn strategy(order: &Pick) -> Strategy {
 
 /// Why nobody of a step is worth waiting for; `None` if somebody is free or busy.
 pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc<str>> {
-    if step.people.is_empty() {
-        let note = step.note.as_deref().unwrap_or("nobody");
-        return Some(format!("{}: {note}", step.to).into());
-    }
     let mut reasons = Vec::new();
+    let mut is_alone = true;
     for candidate in &step.people {
         let why = if candidate.closed {
             "department closed"
         } else if let Some(why) = gone(&env.board.presence(candidate.agent)) {
             why
         } else if call.line.turned_away.contains(&candidate.agent) {
+            is_alone &= call.line.going.contains(&candidate.agent);
             "did not take this call"
         } else {
             return None;
         };
         reasons.push(format!("{} {why}", candidate.person));
     }
-    // Clause B7: helpers may be there.
-    let helped =
-        |queue: &QueueId| env.board.is_help_open(*queue) && !env.board.queue_view(*queue).is_gone();
+    // Clause B7: helpers may be there. While nobody of the group is (B4), help opens a moment later.
+    let helped = |queue: &QueueId| {
+        (is_alone || env.board.is_help_open(*queue))
+            && env.board.helpers(*queue).iter().any(|helper| {
+                !env.board.presence(*helper).is_gone() && !call.line.turned_away.contains(helper)
+            })
+    };
     if step.queues.iter().any(helped) {
         return None;
+    }
+    if step.people.is_empty() {
+        let note = step.note.as_deref().unwrap_or("nobody");
+        return Some(format!("{}: {note}", step.to).into());
     }
     Some(format!("{}: {}", step.to, reasons.join(", ")).into())
 }

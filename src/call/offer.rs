@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acd::{After, Assignment};
-use crate::domain::{AgentId, CallKey, Moment, PersonId, QueueId};
+use crate::domain::{AgentId, CallKey, LockAfter, Moment, PersonId, QueueId};
 use crate::policy::{Pick, Step};
 use crate::sip::Message;
 
@@ -282,6 +282,9 @@ impl Calls {
         let rest = match result {
             OfferResult::NoAnswer => {
                 call.line.turned_away.insert(seat.agent);
+                if env.settings.lock_after == LockAfter::Missed(1) {
+                    call.line.going.insert(seat.agent);
+                }
                 env.agent(seat.agent, AgentNote::Missed);
                 timers.refuse_backoff
             }
@@ -293,6 +296,7 @@ impl Calls {
             // answer. For this call the person is gone.
             OfferResult::Unreachable => {
                 call.line.turned_away.insert(seat.agent);
+                call.line.going.insert(seat.agent);
                 timers.busy_backoff
             }
             // Clause C7: in a group the caller may wait for who is busy. A step that is directed at them

@@ -139,6 +139,8 @@ pub struct Line {
     pub queues: Vec<(QueueId, usize)>,
     /// Who refused or missed this caller (clause B10).
     pub turned_away: BTreeSet<AgentId>,
+    /// Who of them is gone, though the board will say so a moment later only.
+    pub going: BTreeSet<AgentId>,
     /// The plan is over; only a phone that still rings keeps the call.
     pub exhausted: bool,
     /// A queue was full.

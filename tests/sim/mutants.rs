@@ -290,8 +290,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "acd/hand.rs",
-        "let longer = longest.is_none_or(|(least, ..)| since < least);",
-        "let longer = longest.is_none_or(|(least, ..)| since > least);",
+        "let better = |score| found.is_none_or(|(least, ..)| score < least);",
+        "let better = |score| found.is_none_or(|(least, ..)| score > least);",
         "the shortest idle gets the call",
     ),
 ];

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::book::Offer;
-use crate::reference::is_within_hours;
+use crate::reference::{Level, is_within_hours};
 
 #[derive(Default)]
 pub struct Paper {
@@ -205,6 +205,19 @@ fn plan_over(sim: &Sim, shard: usize, (key, story): Told<'_>, why: &str) -> Foun
     began(sim, shard, (key, story), verdict.levels.len(), why)
 }
 
+/// B7: a helper of the operators, while one of them is there and their callers do not wait long.
+fn is_not_asked_to_help(sim: &Sim, level: &Level, person: &PersonId) -> bool {
+    let operator: Role = "operator".into();
+    let person_of = |who: &PersonId| sim.directory.agent(who).and_then(|a| sim.directory.person(a));
+    let is_operator = |who: &PersonId| person_of(who).is_some_and(|p| p.roles.contains(&operator));
+    let operators = || level.iter().map(|(name, _)| PersonId::from(*name)).filter(is_operator);
+    let mut groups = sim.directory.groups();
+    let group = groups.find(|group| group.name().to_string() == "role operator");
+    let is_open = group.is_some_and(|group| sim.shared.board.is_help_open(group.queue));
+    let alone = operators().all(|operator| is_gone(sim, &operator));
+    operators().next().is_some() && !is_operator(person) && !is_open && !alone
+}
+
 /// C2: nobody of the whole plan is within their hours.
 fn closed(sim: &Sim, shard: usize, (key, story): Told<'_>) -> Found {
     let Some(verdict) = &story.verdict else { return Ok(()) };
@@ -225,8 +238,12 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
     }
     let view = &sim.views[shard];
     let at = view.wall.wall(sim.now);
-    for (name, _) in verdict.levels.get(last).into_iter().flatten() {
+    let level = verdict.levels.get(last);
+    for (name, _) in level.into_iter().flatten() {
         let person: PersonId = (*name).into();
+        if level.is_some_and(|level| is_not_asked_to_help(sim, level, &person)) {
+            continue;
+        }
         let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
         let left = earlier
             || story.offers.values().any(|offer| offer.agent == person)

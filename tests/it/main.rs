@@ -15,6 +15,7 @@ mod cli_orders;
 mod cli_output;
 #[cfg(feature = "shell")]
 mod cli_replay;
+#[cfg(feature = "shell")]
 mod cli_scene;
 #[cfg(feature = "shell")]
 mod cli_serve;

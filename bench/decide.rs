@@ -39,6 +39,7 @@ fn directory(count: usize) -> Directory {
         ("key_account_manager", "wholesale"),
         ("operator", "sales_support"),
         ("shift_leader", "sales_support"),
+        ("manager", "market"),
         ("vip_manager", "client_service"),
         ("finance", "finance"),
     ] {

@@ -2,10 +2,13 @@
 //!
 //! The call keeps its policy, its rule and its place. Absences, roles and a supervisor's orders (B8) may
 //! name others now: a step that still holds the call takes them in or lets them go, steps to come are
-//! read when they come. What the plan has left stays left (B10).
+//! read when they come. What the plan has left stays left (B10); but a queue that was taken from the call
+//! because it closed holds it again when it opens.
+
+use std::collections::BTreeMap;
 
 use crate::domain::{CallKey, QueueId};
-use crate::policy::{Facts, Step, steps_again};
+use crate::policy::{Facts, Step, moved_step, steps_again};
 
 use super::presence::presence;
 use super::state::{Call, Phase};
@@ -23,15 +26,17 @@ impl Calls {
 
     fn look_again(&mut self, env: &mut Env<'_>, call: &mut Call) {
         let Some(current) = call.line.step else { return };
-        read_again(env, call, |call, step| step >= current || call.line.holds(step));
+        let kept = |call: &Call, step| call.line.holds(step) || call.line.taken.contains(&step);
+        read_again(env, call, |call, step| step >= current || kept(call, step));
         let running = call.line.ends.is_some();
-        let holds = |step: &usize| (*step == current && running) || call.line.holds(*step);
+        let holds = |step: &usize| (*step == current && running) || kept(call, *step);
         let steps = (0..=current).filter(holds).filter_map(|i| Some((i, call.plan_step(i)?)));
         let wanted: Vec<(QueueId, usize)> =
             steps.flat_map(|(i, step)| step.queues.iter().map(move |queue| (*queue, i))).collect();
         let stood = std::mem::take(&mut call.line.queues);
-        for (queue, _) in stood.iter().filter(|(q, _)| !wanted.iter().any(|(w, _)| w == q)) {
+        for (queue, step) in stood.iter().filter(|(q, _)| !wanted.iter().any(|(w, _)| w == q)) {
             env.desk.remove(call.key, *queue);
+            call.line.taken.insert(*step);
         }
         for (queue, index) in wanted {
             let known = stood.iter().any(|(q, _)| *q == queue);
@@ -50,12 +55,17 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
     let facts = Facts { at: env.wall, ..decided.facts.clone() };
     let live = |agent| presence(&env.board.presence(agent));
     let fresh = steps_again(&call.policy, env.directory, &facts, &live, &decided.rule);
+    let moves = call.line.moves.iter().map(|(i, (to, by))| {
+        (*i, moved_step(&call.policy, env.directory, &facts, &live, (to, by)))
+    });
+    let moves: BTreeMap<usize, Step> = moves.collect();
     let chosen: Vec<usize> =
         (0..decided.plan.steps.len()).filter(|step| which(call, *step)).collect();
     let Some(decided) = &mut call.decision else { return };
     for (i, step) in decided.plan.steps.iter_mut().enumerate() {
         // A step's words are its own within a route.
-        let found = fresh.iter().find(|f| chosen.contains(&i) && f.to == step.to);
+        let found = moves.get(&i).or_else(|| fresh.iter().find(|f| f.to == step.to));
+        let found = found.filter(|_| chosen.contains(&i));
         if let Some(Step { people, queues, note, .. }) = found.cloned() {
             (step.people, step.queues, step.note) = (people, queues, note);
         }

@@ -102,6 +102,7 @@ impl Calls {
             return Err(nobody);
         }
         if step.only {
+            call.line.taken.clear();
             for (queue, _) in std::mem::take(&mut call.line.queues) {
                 env.desk.remove(call.key, queue);
             }

@@ -67,6 +67,8 @@ impl Calls {
             env.desk.remove(key, *queue);
         }
         let index = current + 1;
+        call.line.moves.insert(index, (to.clone(), by.clone()));
+        call.line.taken.clear();
         let (to, clause) = (step.to.clone(), step.clause.clone());
         let why = format!("moved by {by} ({asked})").into();
         env.event(What::StepBegan { call: key, step: index as u16, to, clause, why });

@@ -9,13 +9,13 @@
 //! A call exists exactly as long as its dialogs (I4): ended calls leave the table in the same turn;
 //! only phones that have yet to hear CANCEL, and 2xx that have yet to be acknowledged, stay behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acd::Token;
-use crate::domain::{AgentId, CallKey, Client, Flow, Moment, QueueId, Trunk};
-use crate::policy::{Facts, Plan, Policy, Step};
+use crate::domain::{AgentId, CallKey, Client, Flow, Moment, PersonId, QueueId, Trunk};
+use crate::policy::{Facts, MoveTo, Plan, Policy, Step};
 use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
@@ -137,6 +137,10 @@ pub struct Line {
     pub ends: Option<Moment>,
     /// Queues that hold the call, with the newest step that gave each.
     pub queues: Vec<(QueueId, usize)>,
+    /// Steps whose queues were taken from the call, closed or emptied, and may come back (clause B8).
+    pub taken: BTreeSet<usize>,
+    /// Steps that supervisors made, by place: where to, and who did.
+    pub moves: BTreeMap<usize, (MoveTo, PersonId)>,
     /// Who refused or missed this caller (clause B10).
     pub turned_away: BTreeSet<AgentId>,
     /// Who of them is gone, though the board will say so a moment later only.

@@ -209,10 +209,12 @@ const CLAUSES: &[Clause] = &[
         tests: &[
             "b8_a_call_that_rings_when_it_is_moved_rings_on_and_is_not_lost",
             "b8_a_closed_queue_takes_nobody_until_it_is_opened",
+            "b8_a_moved_call_goes_on_when_its_new_queue_closes",
             "b8_a_move_that_cannot_be_is_refused_in_words_and_the_call_stays",
             "b8_a_phone_that_rings_when_its_queue_is_closed_may_still_answer",
             "b8_a_plan_goes_as_a_whole_and_leaves_what_was_ordered_by_hand",
             "b8_a_plan_that_names_nobody_is_refused_with_all_its_lines",
+            "b8_a_queue_that_opens_again_holds_those_whom_its_closing_sent_on",
             "b8_a_replayed_directory_has_its_orders",
             "b8_a_waiting_call_that_is_moved_keeps_its_place",
             "b8_an_agent_who_is_moved_during_an_offer_keeps_it_and_is_moved_afterwards",

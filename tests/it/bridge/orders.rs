@@ -298,3 +298,34 @@ fn b8_a_move_that_cannot_be_is_refused_in_words_and_the_call_stays() {
     w.in_dialog(&ok, Method::Bye, 2, "");
     assert!(refused(&mut w, "ole", "hans").contains("is up"));
 }
+
+#[test]
+fn b8_a_queue_that_opens_again_holds_those_whom_its_closing_sent_on() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("hans", HANS);
+    w.talk("03023125003", "b2", HANS);
+    w.register("ole", OLE);
+    let ole = busy(&mut w, "b1", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    take(&mut w, vec![], &[close("operator")]);
+    assert_eq!(steps(&w).pop().expect("a step").0, "person hans");
+    take(&mut w, vec![], &[]);
+    hangs_up(&mut w, OLE, &ole);
+    w.run(secs(6));
+    w.request(OLE, Method::Invite);
+}
+
+#[test]
+fn b8_a_moved_call_goes_on_when_its_new_queue_closes() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let call = arrived(&w);
+    move_call(&mut w, call, "operator", "hans").expect("moved");
+    w.register("hans", HANS);
+    take(&mut w, vec![], &[close("operator")]);
+    w.request(HANS, Method::Invite);
+}

@@ -4,7 +4,7 @@
 //!   threads that own calls ── enter, hang up ──►  board · mutex · writer · rings · dashmap
 //!                          ◄── an agent is bound ─   (designs/, one face)
 //! ```
-//! `cargo bench --bench contest` measures everything in about fifteen minutes and draws the curves;
+//! `cargo bench --bench contest` measures everything and draws the curves;
 //! `-- --only stall` (threads, waiting, agents, stall, instructions) a part. Load nothing else meanwhile.
 //! `cargo test` runs each case for a moment and judges that nobody is bound twice, never time.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]

@@ -44,16 +44,7 @@ const ROLES_MAX: usize = 128;
 /// See [`Policy::prove`].
 pub(super) fn prove(policy: &Policy, directory: &Directory, at: Timestamp) -> Vec<Problem> {
     let world = World::new(directory);
-    let mut proof = Proof {
-        policy,
-        world: &world,
-        told: BTreeSet::new(),
-        groups: BTreeMap::new(),
-        open: Vec::new(),
-        absent: BTreeSet::new(),
-        work: 0,
-        found: Vec::new(),
-    };
+    let mut proof = Proof::new(policy, &world);
     let complete = intervals(&world, at, &mut |at, open, absent| {
         proof.interval(at, open, absent);
         proof.work < WORK_MAX
@@ -229,6 +220,20 @@ struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
+    /// Nothing was looked at yet.
+    fn new(policy: &'a Policy, world: &'a World<'a>) -> Self {
+        Self {
+            policy,
+            world,
+            told: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            open: Vec::new(),
+            absent: BTreeSet::new(),
+            work: 0,
+            found: Vec::new(),
+        }
+    }
+
     fn interval(&mut self, at: Timestamp, open: &[bool], absent: &[AgentId]) {
         self.groups.clear();
         self.open = open.to_vec();

@@ -191,16 +191,7 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
         });
         let directory = directory(&people, entered);
         let world = World::new(&directory);
-        let mut proof = Proof {
-            policy: &policy,
-            world: &world,
-            told: BTreeSet::new(),
-            groups: BTreeMap::new(),
-            open: Vec::new(),
-            absent: BTreeSet::new(),
-            work: 0,
-            found: Vec::new(),
-        };
+        let mut proof = Proof::new(&policy, &world);
         intervals(&world, monday(), &mut |at, open, absent| {
             proof.interval(at, open, absent);
             false
@@ -287,16 +278,7 @@ fn five_hundred_people_and_sixty_rules_are_proven_in_bounded_work() {
     let policy = Policy::read(&sources, &names).expect("a policy");
     let directory = large(&hours);
     let world = World::new(&directory);
-    let mut proof = Proof {
-        policy: &policy,
-        world: &world,
-        told: BTreeSet::new(),
-        groups: BTreeMap::new(),
-        open: Vec::new(),
-        absent: BTreeSet::new(),
-        work: 0,
-        found: Vec::new(),
-    };
+    let mut proof = Proof::new(&policy, &world);
     let mut states = 0;
     let complete = intervals(&world, monday(), &mut |at, open, absent| {
         states += 1;

@@ -52,6 +52,13 @@ pub struct Values<'a> {
     rest: Option<&'a str>,
 }
 
+impl<'a> Values<'a> {
+    /// What stands behind the comma of the last value given, as written; `None` if there was none.
+    pub(super) fn rest(&self) -> Option<&'a str> {
+        self.rest
+    }
+}
+
 impl<'a> Iterator for Values<'a> {
     type Item = &'a str;
 

@@ -233,9 +233,11 @@ impl Message {
         let at = self.index_lines().iter().position(|l| l.id == Some(Header::Via));
         let (Some(mut value), Some(at)) = (filled, at) else { return self.clone() };
         let line = &self.index_lines()[at];
-        for other in split_values(self.text(line.value())).skip(1) {
-            value.push_str(", ");
-            value.push_str(other);
+        let mut others = split_values(self.text(line.value()));
+        others.next();
+        if let Some(others) = others.rest() {
+            value.push(',');
+            value.push_str(others);
         }
         let name = Header::Via.as_str();
         let raw = &self.0.raw;
@@ -391,6 +393,11 @@ mod tests {
         let plain = parse(INVITE.replace(";rport", ""));
         let near: SocketAddr = "192.0.2.1:33000".parse().unwrap();
         assert_eq!(plain.received_from(near).raw(), plain.raw(), "nothing to add");
+        let lists =
+            parse(INVITE.replace("192.0.2.2\r", "192.0.2.2 ,, \t,\r")).received_from(source);
+        let again = parse(lists.raw().clone());
+        assert!(again.all_lines().eq(lists.all_lines()), "empty places stay as they came");
+        assert_eq!(lists.values(Header::Via).skip(1).collect::<Vec<_>>()[1..], ["", "", ""]);
     }
 
     #[test]

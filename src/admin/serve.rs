@@ -25,10 +25,7 @@ pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
         state_dir: context.state.clone(),
         wall_ahead: jiff::SignedDuration::ZERO,
     };
-    let server = Server::start_compiled(options, compiled)?;
-    let (config, state) = (server.config_dir().display(), server.folder().root().display());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, %state, "ready");
-    server.run()?;
+    Server::start_compiled(options, compiled)?.run()?;
     Ok(Printed::new("", Value::Null))
 }
 

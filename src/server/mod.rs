@@ -25,7 +25,7 @@ mod texts;
 mod watch;
 mod worked;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -72,11 +72,6 @@ impl Server {
     /// Where its state lies.
     pub fn folder(&self) -> &StateFolder {
         &self.folder
-    }
-
-    /// Where its configuration lies.
-    pub fn config_dir(&self) -> &Path {
-        &self.config_dir
     }
 
     /// What is listened on, with the ports that the kernel gave.

@@ -41,6 +41,9 @@ impl Server {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new(&texts::files(&self.config_dir));
+        // Said only now: whoever waits for it may send signals.
+        let (config, state) = (self.config_dir.display(), self.folder.root().display());
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, %state, "ready");
         loop {
             tokio::select! {
                 _ = hangup.recv() => self.reload_aside("SIGHUP").await,

@@ -26,6 +26,8 @@ mod policy_names;
 #[cfg(feature = "shell")]
 mod policy_sample;
 #[cfg(feature = "shell")]
+mod readme;
+#[cfg(feature = "shell")]
 mod register_journal;
 #[cfg(feature = "shell")]
 mod register_kill;

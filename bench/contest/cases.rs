@@ -84,6 +84,7 @@ fn case(threads: usize, agents: usize, mix: Mix, waiting: usize) -> Case {
         waiting,
         hang_ups: 0,
         stalls: None,
+        first_owns: usize::MAX,
         pace: Duration::ZERO,
         span: Duration::ZERO,
     }
@@ -168,11 +169,24 @@ fn stalls(cores: usize, small: bool) -> Vec<Titled> {
     let pace = Duration::from_micros(10);
     let backlog = Case { span, pace, ..case(threads, 200, Mix::Group, 1_000) };
     let idle = Case { span, pace, ..case(threads, 200, Mix::Group, 0) };
+    let few = Case { first_owns: 50, ..backlog };
+    // Nearly always in the middle of an operation when it is stopped.
+    let hurried = Case { pace: Duration::ZERO, ..few };
+    let of_thread = [
+        ("a backlog half its own", backlog),
+        ("a backlog of others", few),
+        ("a backlog of others, at full speed", hurried),
+        ("idle agents", idle),
+    ];
+    let of_writer = [("a backlog", backlog), ("idle agents", idle)];
     let mut cases = Vec::new();
-    for (victim, who) in [(Victim::First, "a thread"), (Victim::Writer, "the writer")] {
-        for (case, beside) in [(backlog, "a backlog"), (idle, "idle agents")] {
+    for (victim, who, places) in [
+        (Victim::First, "a thread", &of_thread[..]),
+        (Victim::Writer, "the writer", &of_writer[..]),
+    ] {
+        for (beside, case) in places {
             let title = format!("{who} stopped for 1 s beside {beside}");
-            cases.push(Titled { title, x: 0, case: Case { stalls: Some(victim), ..case } });
+            cases.push(Titled { title, x: 0, case: Case { stalls: Some(victim), ..*case } });
         }
     }
     cases

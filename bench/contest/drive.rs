@@ -33,6 +33,9 @@ pub struct Case {
     pub hang_ups: u32,
     /// Who is stopped again and again.
     pub stalls: Option<Victim>,
+    /// The first thread owns so many callers at most: those of a stopped thread who are bound keep their
+    /// agents, so it must have fewer callers than there are agents if the others are to go on.
+    pub first_owns: usize,
     /// Between two steps of a thread at least; zero: as fast as it can.
     pub pace: Duration,
     /// How long; `ENOUGH` assignments if that is zero: a test.
@@ -231,7 +234,7 @@ pub fn run<D: Design>(case: &Case) -> Figures {
                 if me == 0 {
                     stall::enlist_first();
                 }
-                driver.fill(callers(&case));
+                driver.fill(callers(&case, me));
                 driver.run(&is_on);
                 driver.times.clear();
                 (driver.count, driver.longest_gap) = (0, 0);
@@ -267,7 +270,7 @@ pub fn count<D: Design>(case: &Case, rounds: u64) -> u64 {
     let half = D::build(case.world, start).swap_remove(0);
     let freed = Arc::new((0..case.world.agents).map(|_| AtomicU64::new(0)).collect::<Vec<_>>());
     let mut driver = driver(half, case, 0, start, freed);
-    driver.fill(callers(case));
+    driver.fill(callers(case, 0));
     while driver.count < rounds {
         driver.step();
     }
@@ -301,11 +304,12 @@ fn driver<T: Thread>(
 }
 
 /// Of one thread: those who wait, and as many again as there are agents to be bound to.
-fn callers(case: &Case) -> usize {
-    match case.waiting {
+fn callers(case: &Case, thread: usize) -> usize {
+    let even = match case.waiting {
         0 => 1,
         waiting => waiting.div_ceil(case.world.threads) + served(case).div_ceil(case.world.threads),
-    }
+    };
+    if thread == 0 { even.min(case.first_owns) } else { even }
 }
 
 /// Who has work in this case.

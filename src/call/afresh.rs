@@ -2,8 +2,9 @@
 //!
 //! The call keeps its policy, its rule and its place. Absences, roles and a supervisor's orders (B8) may
 //! name others now: a step that still holds the call takes them in or lets them go, steps to come are
-//! read when they come. What the plan has left stays left (B10); but a queue that was taken from the call
-//! because it closed holds it again when it opens.
+//! read when they come. The plan never goes back (B10), but steps add up (C7): a step that was skipped
+//! because nobody was there, and a queue that was taken from the call because it closed, hold it again when
+//! somebody is there.
 
 use std::collections::BTreeMap;
 

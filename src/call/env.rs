@@ -127,6 +127,12 @@ pub enum AgentNote {
     Missed,
     /// Took a call: the row of missed ones is over.
     Took,
+    /// Let it ring, refused it, or was busy: the pause is the person's own, whatever phone they register next
+    /// (clause B10).
+    TurnedDown {
+        /// The pause ends.
+        until: Moment,
+    },
     /// This binding did not answer at all.
     Unreachable {
         /// Its key.

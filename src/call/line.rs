@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::acd::{Ask, Assignment, Strategy};
-use crate::domain::{CallKey, QueueId};
+use crate::domain::{CallKey, Moment, QueueId};
 use crate::policy::{Pick, Step};
 
 use super::afresh::read_again;
@@ -47,12 +47,13 @@ impl Calls {
         if call.phase != Phase::Waiting || !call.ringing.is_empty() {
             return;
         }
+        // Somebody of an earlier step became free meanwhile, and has just been given the call.
+        let late = call.answer_by == Moment::NEVER;
+        if env.desk.is_offered(call.key) && !late {
+            return;
+        }
         if call.line.exhausted {
             return self.plan_over(env, call, "the plan was over while a phone rang");
-        }
-        // Somebody of an earlier step became free meanwhile, and has just been given the call.
-        if env.desk.is_offered(call.key) {
-            return;
         }
         let step = call.line.step.and_then(|s| call.plan_step(s));
         // A queue that was closed may have been full elsewhere.
@@ -98,7 +99,10 @@ impl Calls {
         index: usize,
         step: &Step,
     ) -> Result<(), Arc<str>> {
-        if let Some(nobody) = nobody_left(env, call, step) {
+        let nobody = nobody_left(env, call, step);
+        if step.only
+            && let Some(nobody) = nobody
+        {
             return Err(nobody);
         }
         if step.only {
@@ -114,6 +118,11 @@ impl Calls {
                 call.line.queues.push((*queue, index));
                 stands = true;
             }
+        }
+        // Skipped at once; who comes back while the caller waits elsewhere finds them here.
+        if let Some(nobody) = nobody {
+            call.line.taken.insert(index);
+            return Err(nobody);
         }
         if !stands {
             call.line.overflowed = true;
@@ -163,7 +172,7 @@ impl Calls {
             self.keep_waiting(env, call);
         }
         if call.answer_by <= env.now {
-            call.answer_by = crate::domain::Moment::NEVER;
+            call.answer_by = Moment::NEVER;
             call.line.step = call.decision.as_ref().map(|d| d.plan.steps.len());
             return self.plan_over(env, call, "the trunk would give up: answer_within");
         }

@@ -310,7 +310,11 @@ impl Calls {
             OfferResult::Failed => timers.busy_backoff,
             OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
         };
-        env.desk.back_off(seat.agent, env.now + rest);
+        let until = env.now + rest;
+        env.desk.back_off(seat.agent, until);
+        if matches!(result, OfferResult::NoAnswer | OfferResult::Refused | OfferResult::Busy) {
+            env.agent(seat.agent, AgentNote::TurnedDown { until });
+        }
     }
 
     pub(super) fn offer_ended(

@@ -137,7 +137,8 @@ pub struct Line {
     pub ends: Option<Moment>,
     /// Queues that hold the call, with the newest step that gave each.
     pub queues: Vec<(QueueId, usize)>,
-    /// Steps whose queues were taken from the call, closed or emptied, and may come back (clause B8).
+    /// Steps whose people may come back: skipped when nobody was there (clause C7), or with queues that were
+    /// taken from the call, closed or emptied (clause B8).
     pub taken: BTreeSet<usize>,
     /// Steps that supervisors made, by place: where to, and who did.
     pub moves: BTreeMap<usize, (MoveTo, PersonId)>,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -28,8 +29,28 @@ pub(super) struct Seat {
     paused: Option<Arc<str>>,
     missed: u32,
     locked: bool,
+    /// The pause after a call that the person turned down.
+    turned_down: Option<Moment>,
+    /// A phone of theirs has been registered since the start.
+    was_reachable: bool,
+    /// When the last phone of theirs went.
+    unreachable_since: Option<Moment>,
     /// To be told once a phone is registered, oldest first.
     untold: VecDeque<Arc<str>>,
+}
+
+impl Seat {
+    /// Notes whether a phone is there. `true`: they come to work with it, not back after a moment (`grace`)
+    /// in which a connection broke.
+    fn comes(&mut self, now: Moment, reachable: bool, grace: Duration) -> bool {
+        if !reachable {
+            self.unreachable_since = self.unreachable_since.or(self.was_reachable.then_some(now));
+            return false;
+        }
+        let gone = self.unreachable_since.take();
+        let first = !std::mem::replace(&mut self.was_reachable, true);
+        first || gone.is_some_and(|since| now.since(since) > grace)
+    }
 }
 
 /// All agents whose home is here.
@@ -136,13 +157,16 @@ impl Switch {
 
     /// Makes the board's flags of one agent what the seat, the phones and the clock say.
     pub(super) fn seat_changed(&mut self, now: Moment, agent: AgentId) {
-        let Some(seat) = self.seats.of.get(&agent) else { return };
         let Some(person) = self.core.directory.person(agent).cloned() else { return };
-        let wall = self.core.wall.wall(now);
-        let directory = &self.core.directory;
         let user = person.sip_user.as_deref();
         let reachable = user.is_some_and(|u| self.core.shared.location.is_registered(u));
+        let Some(seat) = self.seats.of.get_mut(&agent) else { return };
+        let comes = seat.comes(now, reachable, self.core.settings.timers.flow_grace);
+        let comes = comes && !seat.logged_out;
+        let wall = self.core.wall.wall(now);
+        let directory = &self.core.directory;
         let open = directory.calendar_of(&person).is_none_or(|c| c.is_open(wall));
+        let turned_down = seat.turned_down.is_some_and(|until| until > now);
         let wanted = [
             (Flags::LOGGED_OUT, seat.logged_out),
             (Flags::PAUSED, seat.paused.is_some()),
@@ -156,10 +180,18 @@ impl Switch {
             self.core.desk.set_flag(agent, *flag);
         }
         for (flag, _) in wanted.iter().filter(|(_, on)| !on) {
-            let cleared = self.core.desk.clear_flag(now, agent, *flag);
+            let mut cleared = *flag;
+            if *flag == Flags::UNREACHABLE && comes {
+                // Who comes to work joins the order of idleness at its end, as who logs in.
+                self.core.desk.set_flag(agent, Flags::LOGGED_OUT);
+                cleared = cleared | Flags::LOGGED_OUT;
+            }
+            let cleared = self.core.desk.clear_flag(now, agent, cleared);
             if cleared && *flag == Flags::UNREACHABLE {
-                // The pause was the old phone's; the new one may ring at once.
-                self.core.desk.clear_flag(now, agent, Flags::BACK_OFF);
+                if !turned_down {
+                    // The pause was the old phone's; the new one may ring at once.
+                    self.core.desk.clear_flag(now, agent, Flags::BACK_OFF);
+                }
                 self.tell_the_rest(now, agent);
             }
         }
@@ -202,6 +234,11 @@ impl Switch {
             AgentNote::Took => {
                 if let Some(seat) = self.seats.of.get_mut(&agent) {
                     seat.missed = 0;
+                }
+            }
+            AgentNote::TurnedDown { until } => {
+                if let Some(seat) = self.seats.of.get_mut(&agent) {
+                    seat.turned_down = Some(until);
                 }
             }
             AgentNote::Unreachable { binding, epoch } => {
@@ -250,6 +287,10 @@ impl Switch {
         if change == AgentChange::Released {
             self.core.desk.operator_release(now, agent);
         }
+        if matches!(change, AgentChange::LoggedIn | AgentChange::Resumed) {
+            // Whoever says that they are back is (clause C4).
+            self.core.desk.clear_flag(now, agent, Flags::BACK_OFF);
+        }
         if let Some(person) = self.core.directory.person(agent).map(|p| p.id.clone()) {
             tracing::info!(agent = agent.0, ?change, by, "agent changed");
             tracing::debug!(agent = agent.0, %person, "this agent");
@@ -263,8 +304,9 @@ impl Switch {
         let Some(seat) = self.seats.of.get_mut(&agent) else { return };
         match change {
             AgentChange::LoggedIn => {
+                let Seat { was_reachable, unreachable_since, .. } = *seat;
                 let untold = std::mem::take(&mut seat.untold);
-                *seat = Seat { untold, ..Seat::default() };
+                *seat = Seat { untold, was_reachable, unreachable_since, ..Seat::default() };
             }
             AgentChange::LoggedOut => seat.logged_out = true,
             AgentChange::Paused { reason } => seat.paused = Some(reason.clone()),
@@ -272,6 +314,7 @@ impl Switch {
                 seat.paused = None;
                 seat.locked = false;
                 seat.missed = 0;
+                seat.turned_down = None;
             }
             AgentChange::Locked => seat.locked = true,
             AgentChange::Released => {}

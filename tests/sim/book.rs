@@ -35,7 +35,7 @@ pub struct Story {
     pub waits: Vec<Duration>,
     pub rings: Vec<Duration>,
     pub step: Option<(usize, Moment)>,
-    /// Steps in whose queues the call never stood: full, or everybody was gone when they began.
+    /// Steps in whose queues the call never stood, for they were full.
     pub skipped: BTreeSet<usize>,
     pub offers: BTreeMap<u32, Offer>,
     pub taken: Option<PersonId>,
@@ -192,8 +192,9 @@ impl Book {
                 let found = self.found.remove(&key);
                 story.routed(found, explanation, &grounds.facts, view, variants);
             }
-            What::StepBegan { step, .. } => {
-                if let Some((last, _)) = story.step.filter(|(_, since)| *since == now) {
+            What::StepBegan { step, why, .. } => {
+                let full = |at: &(usize, Moment)| at.1 == now && why.contains("full");
+                if let Some((last, _)) = story.step.filter(full) {
                     story.skipped.insert(last);
                 }
                 story.step = Some((usize::from(*step), now));

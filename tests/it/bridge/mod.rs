@@ -1,5 +1,6 @@
 //! Calls bridged by one switch: what every party hears, and what is written down.
 
+mod back;
 mod company;
 mod early;
 mod edges;

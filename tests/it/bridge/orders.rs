@@ -90,18 +90,6 @@ fn c1_another_deputy_who_is_named_while_the_caller_waits_for_the_first_gets_the_
 }
 
 #[test]
-fn b10_a_step_that_was_left_does_not_take_the_call_back() {
-    let mut w = routed("", MANAGER, PEOPLE);
-    w.register("hans", HANS);
-    busy(&mut w, "b1", HANS);
-    w.invite("03023125001", "a1", OFFER);
-    w.response(TRUNK, 180);
-    w.register("kai", KAI);
-    take(&mut w, vec![absence("mia", "2026-03-03", "2026-03-05", Some("kai"))], &[]);
-    w.nothing(KAI);
-}
-
-#[test]
 fn b8_who_waits_in_a_queue_that_is_closed_goes_on_and_it_is_said_who_closed_it() {
     let mut w = routed("", MANAGER, OPERATORS);
     w.register("ole", OLE);

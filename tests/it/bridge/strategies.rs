@@ -135,8 +135,8 @@ fn b1_what_people_did_is_counted_from_their_local_midnight_and_over_a_restart() 
     w.run(secs(2));
     assert_eq!((w.board.counts(ole), w.board.counts(kai)), (Counts::default(), Counts::default()));
     w.take_at_host("192.0.2.10");
-    works(&mut w, "a2", KAI, 1);
-    next_goes_to(&mut w, OLE, Some("fewest calls today: 0"));
+    works(&mut w, "a2", OLE, 1);
+    next_goes_to(&mut w, KAI, Some("fewest calls today: 0"));
 }
 
 #[test]

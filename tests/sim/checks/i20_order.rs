@@ -27,11 +27,16 @@ impl Check for Order {
             let Some(before) = self::place(other).filter(|_| *other_key != call) else { continue };
             let earlier = before + TOGETHER_US < place;
             let same = other.waits_in().iter().any(|queue| served.contains(queue));
+            // A deputy who stands in no more (C1) serves no longer whom the book still counts.
+            let reached = other.step.map_or(0, |(step, _)| step);
+            let today = policy::today(sim, other_key.shard().index(), other);
+            let serves = today.is_none_or(|v| v.may_ring(agent.as_str(), reached).is_some());
             let since = other.step.map_or(sim.now, |(_, at)| at);
             let stood = sim.now.since(since) > Duration::from_millis(30);
             let again = other.offers.values().filter_map(|o| o.ended).map(|(_, at)| at).max();
             let back = again.is_none_or(|at| sim.now.since(at) > Duration::from_millis(30));
-            must(!(earlier && same && stood && back && !other.tried(agent)), || {
+            let passed_over = earlier && same && serves && stood && back && !other.tried(agent);
+            must(!passed_over, || {
                 format!("{agent} is offered {call} before {other_key}, who waits longer")
             })?;
         }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::book::Offer;
-use crate::reference::{Level, is_within_hours};
+use crate::reference::{Level, Office, Verdict, is_within_hours};
 
 #[derive(Default)]
 pub struct Paper {
@@ -78,6 +78,8 @@ impl Check for Paper {
                 return false;
             };
             let waits = story.open_offer().is_none() && story.taken.is_none();
+            let today = today(sim, key.shard().index(), story);
+            let verdict = today.as_ref().unwrap_or(verdict);
             let mut people = verdict.levels.iter().take(step + 1).flatten();
             waits && people.all(|(name, _)| is_gone(sim, &(*name).into()))
         };
@@ -148,6 +150,23 @@ fn is_gone(sim: &Sim, person: &PersonId) -> bool {
     agent.is_none_or(|agent| sim.shared.board.presence(agent).is_gone())
 }
 
+fn is_free(sim: &Sim, person: &PersonId) -> bool {
+    let agent = sim.directory.agent(person);
+    agent.is_some_and(|agent| sim.shared.board.presence(agent).is_free())
+}
+
+/// What the paper says with the tables as the call's worker has them now: people who come to a group or
+/// leave it, and deputies named meanwhile, count for waiting callers at once (B8, C1).
+pub(super) fn today(sim: &Sim, shard: usize, story: &Story) -> Option<Verdict> {
+    by_paper(sim, &sim.views[shard].office(), story)
+}
+
+fn by_paper(sim: &Sim, office: &Office<'_>, story: &Story) -> Option<Verdict> {
+    let (found, facts) = story.grounds.as_ref()?;
+    let settings = sim.variants[story.policy].settings();
+    Some(office.decide(found.as_ref(), facts, settings))
+}
+
 /// Shortly before `answer_within` (110 s) a plan goes to its end.
 const GIVES_UP: Duration = Duration::from_secs(90);
 
@@ -165,14 +184,17 @@ fn offered(
     let reached = story.step.map_or(0, |(step, _)| step);
     must(step <= reached, || format!("{key} is offered from step {step}, and is in {reached}"))?;
     let view = &sim.views[shard];
-    let now = story.grounds.as_ref().and_then(|(found, facts)| {
-        let settings = sim.variants[story.policy].settings();
-        let now = view.office().decide(found.as_ref(), facts, settings);
-        now.may_ring(agent.as_str(), reached)
-    });
-    let Some(reasons) = verdict.may_ring(agent.as_str(), reached).or(now) else {
-        return Err(format!("{agent} is offered {key}, whom the paper gives {:?}", verdict));
-    };
+    // When the call came, and today: as some worker has it, for one that stood still may be behind, and one
+    // of them keeps the board's groups.
+    let newest = Office::of(&sim.absent, &sim.moved);
+    let offices = sim.views.iter().map(View::office).chain([newest]);
+    let today: Vec<Verdict> = offices.filter_map(|o| by_paper(sim, &o, story)).collect();
+    let verdicts = today.iter().chain([verdict]);
+    let reasons: Vec<_> =
+        verdicts.filter_map(|v| v.may_ring(agent.as_str(), reached)).flatten().collect();
+    must(!reasons.is_empty(), || {
+        format!("{agent} is offered {key}, whom the paper gives {verdict:?}")
+    })?;
     let instead_of = instead_of.map(PersonId::as_str);
     must(reasons.contains(&instead_of), || {
         format!("{agent} stands in for {instead_of:?}: {reasons:?}")
@@ -238,6 +260,10 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
     }
     let view = &sim.views[shard];
     let at = view.wall.wall(sim.now);
+    let today = today(sim, shard, story);
+    let verdict = today.as_ref().unwrap_or(verdict);
+    // The step itself was left before, while a phone rang: only who is idle now could still come.
+    let late = why.contains("while a phone rang");
     let level = verdict.levels.get(last);
     for (name, _) in level.into_iter().flatten() {
         let person: PersonId = (*name).into();
@@ -249,7 +275,8 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
             || story.offers.values().any(|offer| offer.agent == person)
             || view.office().is_away(name, at)
             || sim.book.is_gone(&person)
-            || is_gone(sim, &person);
+            || is_gone(sim, &person)
+            || (late && !is_free(sim, &person));
         must(left, || format!("{key} leaves step {last} and {name} could still come: {why}"))?;
     }
     Ok(())

@@ -295,11 +295,18 @@ impl Calls {
         let Some(tag) = response.from_tag() else { return true };
         let name = (response.call_id().into(), tag.into());
         let Some((key, side)) = self.dialogs.get(&name).copied() else { return true };
-        match self.calls.get_mut(&key).and_then(|c| c.leg(side)) {
-            // Somebody else answered too, behind a proxy that forked.
-            Some(leg) if !is_of(leg, response) => return true,
-            Some(leg) => acknowledge_again(env, leg, response),
-            None => {}
+        let Some(call) = self.calls.get_mut(&key) else { return false };
+        let awaits_answer = call.late_ack.is_some();
+        let Some(leg) = call.leg(side) else { return false };
+        // Somebody else answered too, behind a proxy that forked.
+        if !is_of(leg, response) {
+            return true;
+        }
+        let cseq = response.cseq().map(|(number, _)| number);
+        match cseq.filter(|n| !awaits_answer && leg.acks.again(*n).is_none()) {
+            // What was sent before a restart is made anew.
+            Some(cseq) if cseq <= leg.dialog.local_seq => acknowledge(env, leg, cseq, None),
+            _ => acknowledge_again(env, leg, response),
         }
         false
     }

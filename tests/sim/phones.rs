@@ -122,6 +122,11 @@ impl Phone {
         self.calls.iter().filter(|(_, c)| live(c)).map(|(id, _)| id.as_str()).collect()
     }
 
+    /// Only a second answer of that call still stands.
+    pub fn is_twin(&self, call_id: &str) -> bool {
+        self.calls.get(call_id).is_some_and(|call| call.tag != self.tag())
+    }
+
     /// Calls that this phone shows; one that it answers after CANCEL has a BYE on its way.
     pub fn engaged(&self) -> usize {
         let busy = |c: &&Incoming| match c.stage {
@@ -319,7 +324,6 @@ impl Phone {
     }
 
     fn hang_up(&mut self, call_id: &str) -> Wishes {
-        let (at, via) = (self.at, self.transport);
         let Some(call) = self.calls.get_mut(call_id) else { return Vec::new() };
         let tag = call.tag.clone();
         match call.twin.take() {
@@ -327,6 +331,30 @@ impl Phone {
             Some(twin) => call.tag = twin,
             None => call.stage = Stage::Over,
         }
+        self.bye(call_id, &tag)
+    }
+
+    /// No ACK came for a 200 that was sent for 64·T1: the session ends (RFC 3261 §13.3.1.4).
+    pub fn unheard(&mut self, name: &str) -> Wishes {
+        let of = |call_id: &str, tag: &str| self.accepted(call_id, tag) == name;
+        let mut answered = self.calls.iter().filter(|(_, c)| c.stage == Stage::Answered);
+        let found = answered.find_map(|(id, call)| match &call.twin {
+            Some(twin) if of(id, twin) => Some((id.clone(), Some(twin.clone()))),
+            _ => of(id, &call.tag).then(|| (id.clone(), None)),
+        });
+        match found {
+            Some((call_id, Some(twin))) => {
+                self.calls.entry(call_id.clone()).and_modify(|call| call.twin = None);
+                self.bye(&call_id, &twin)
+            }
+            Some((call_id, None)) => self.hang_up(&call_id),
+            None => Vec::new(),
+        }
+    }
+
+    fn bye(&mut self, call_id: &str, tag: &str) -> Wishes {
+        let (at, via) = (self.at, self.transport);
+        let Some(call) = self.calls.get_mut(call_id) else { return Vec::new() };
         call.cseq += 1;
         self.count += 1;
         let branch = format!("z9hG4bKph{}x{}", at.port(), self.count);

@@ -550,7 +550,9 @@ impl Sim {
         if over || dead {
             self.insisting.remove(&name);
             self.callers.values_mut().for_each(|caller| caller.unheard(&name));
-            return;
+            let phone = self.phones.get_mut(&from).filter(|_| over && !dead);
+            let wishes = phone.map(|phone| phone.unheard(&name)).unwrap_or_default();
+            return self.grant(from, wishes);
         }
         self.answers_again(from, &name);
         self.post(Due::ToServer(from, bytes));

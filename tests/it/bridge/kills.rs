@@ -168,3 +168,25 @@ fn a_worker_that_is_built_anew_counts_no_place_on_a_trunk_twice() {
     w.phone_sends(OLE, &offered, Method::Bye, "");
     assert_eq!(count(), 0);
 }
+
+#[test]
+fn an_answer_that_comes_again_after_a_kill_has_its_ack() {
+    let story = story(OFFER);
+    let mut state = State::default();
+    let mut events = story.events.iter();
+    let mut w = loop {
+        state.apply(events.next().expect("it was answered"));
+        let w = born_again(&state);
+        if talking(&w) {
+            break w;
+        }
+    };
+    // Its ACK was lost, and died with the process.
+    for _ in 0..2 {
+        w.reply(OLE, &story.offered, 200, ANSWER);
+        let ack = w.request(OLE, Method::Ack);
+        assert_eq!(ack.cseq().map(|(n, _)| n), story.offered.cseq().map(|(n, _)| n));
+    }
+    w.nothing(OLE);
+    assert!(talking(&w));
+}

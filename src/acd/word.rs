@@ -2,8 +2,8 @@
 //! compare-and-swap moves.
 //!
 //! ```text
-//!  63            32 31        20 19    12 11     4 3    0
-//! [    epoch 32    | elsewhere  |  shard 8 | flags 8 | state 4 ]
+//!  63            32 31        22 21    14 13     4 3    0
+//! [    epoch 32    | elsewhere  |  shard 8 | flags   | state 4 ]
 //!
 //!                    ┌──────────── take ───────────┐
 //!                    │                             ▼
@@ -25,9 +25,10 @@ use crate::domain::AgentId;
 
 const STATE_BITS: u64 = 0xf;
 const FLAGS_SHIFT: u32 = 4;
-const SHARD_SHIFT: u32 = 12;
-const ELSEWHERE_SHIFT: u32 = 20;
-const ELSEWHERE_BITS: u64 = 0xfff;
+const FLAGS_BITS: u64 = 0x3ff;
+const SHARD_SHIFT: u32 = 14;
+const ELSEWHERE_SHIFT: u32 = 22;
+const ELSEWHERE_BITS: u64 = 0x3ff;
 const EPOCH_SHIFT: u32 = 32;
 
 /// What an agent is doing, as far as calls from queues go.
@@ -69,7 +70,7 @@ impl AgentState {
 
 /// Independent causes for which an agent is offered nothing; several may hold at once (clause C7).
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// No cause.
@@ -90,12 +91,14 @@ impl Flags {
     pub const BACK_OFF: Flags = Flags(1 << 6);
     /// Busy: in a call that came from no queue.
     pub const BUSY_ELSEWHERE: Flags = Flags(1 << 7);
+    /// Gone: a supervisor has closed the position (clause B8).
+    pub const POSITION_CLOSED: Flags = Flags(1 << 8);
     /// All causes that mean "gone" (clause C7: skipped at once).
-    pub const GONE: Flags = Flags(0b0011_1111);
+    pub const GONE: Flags = Flags(0b1_0011_1111);
 
     /// Each cause that is set, lowest first.
     pub fn each(self) -> impl Iterator<Item = Flags> {
-        (0..8).map(|bit| Flags(1 << bit)).filter(move |flag| self.contains(*flag))
+        (0..9).map(|bit| Flags(1 << bit)).filter(move |flag| self.contains(*flag))
     }
 
     /// All of `other`'s causes are set here.
@@ -141,6 +144,7 @@ impl Flags {
             Flags::OFF_SHIFT => "off shift",
             Flags::NO_ANSWER => "no answer",
             Flags::BACK_OFF => "back-off",
+            Flags::POSITION_CLOSED => "position closed",
             _ => "in another call",
         }
     }
@@ -192,7 +196,7 @@ impl Word {
     }
 
     pub(super) fn flags(self) -> Flags {
-        Flags((self.0 >> FLAGS_SHIFT) as u8)
+        Flags((self.0 >> FLAGS_SHIFT & FLAGS_BITS) as u16)
     }
 
     /// The shard that owns the step; without meaning while free.
@@ -225,7 +229,7 @@ impl Word {
 
     /// The same step as in `other`: epoch, state and shard are equal, flags may differ.
     pub(super) fn is_same_step(self, other: Self) -> bool {
-        let kept = Flags(0xff).bits() | ELSEWHERE_BITS << ELSEWHERE_SHIFT;
+        let kept = FLAGS_BITS << FLAGS_SHIFT | ELSEWHERE_BITS << ELSEWHERE_SHIFT;
         self.0 & !kept == other.0 & !kept
     }
 
@@ -285,6 +289,7 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acd::SHARDS_MAX;
 
     #[test]
     fn a_step_keeps_the_flags_and_counts_the_epoch() {
@@ -295,6 +300,17 @@ mod tests {
         assert_eq!((next.flags(), next.elsewhere()), (flags, 1));
         assert!(!next.is_same_step(next.step(AgentState::Hand, 255)));
         assert!(next.is_same_step(next.without(Flags::PAUSED)));
+    }
+
+    #[test]
+    fn every_cause_keeps_out_of_the_other_fields() {
+        let all = (0..10).fold(Flags::NONE, |all, bit| all | Flags(1 << bit));
+        let word = Word::free(all).step(AgentState::Wrap, 0);
+        assert_eq!((word.flags(), word.shard(), word.elsewhere()), (all, 0, 0));
+        let most = (0..SHARDS_MAX).fold(word, |word, _| word.count_elsewhere(true));
+        let most = most.step(AgentState::Talking, 255);
+        assert_eq!((most.flags(), most.shard(), most.elsewhere()), (all, 255, 256));
+        assert_eq!(all.each().count(), 9, "the tenth bit is free");
     }
 
     #[test]
@@ -314,5 +330,6 @@ mod tests {
     fn flags_read_as_words() {
         assert_eq!((Flags::PAUSED | Flags::UNREACHABLE).to_string(), "paused, no phone");
         assert!(!(Flags::BACK_OFF | Flags::BUSY_ELSEWHERE).is_gone());
+        assert!(Flags::POSITION_CLOSED.is_gone());
     }
 }

@@ -270,6 +270,21 @@ pub(super) enum AgentAction {
         #[command(flatten)]
         by: Supervisor,
     },
+    /// Close the person's position: they are offered nothing until a supervisor opens it; a call that
+    /// rings or is talked on goes on
+    Close {
+        /// Whose
+        person: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
+    /// Open a closed position; a break of the person's own goes on
+    Open {
+        /// Whose
+        person: String,
+        #[command(flatten)]
+        by: Supervisor,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -63,11 +63,8 @@ pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
 
 /// A supervisor's order in force (clause B8).
 pub(super) fn order_text(order: &Value) -> String {
-    let Ok(standing) = serde_json::from_value::<Standing>(order.clone()) else {
-        return order.to_string();
-    };
-    let plan = standing.plan.map(|plan| format!(", plan {plan}")).unwrap_or_default();
-    format!("{} (by {}{plan})", standing.order, standing.by)
+    let standing = serde_json::from_value::<Standing>(order.clone());
+    standing.map_or_else(|_| order.to_string(), |standing| standing.to_string())
 }
 
 /// The last reload, if it was refused.

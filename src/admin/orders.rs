@@ -18,6 +18,12 @@ pub(super) fn agent(context: &Context, action: AgentAction) -> Result<Printed, F
             (Order::Move { person: PersonId::new(&person), to: group(&to)?, from }, by)
         }
         AgentAction::Back { person, by } => (Order::Back { person: PersonId::new(&person) }, by),
+        AgentAction::Close { person, by } => {
+            (Order::ClosePosition { person: PersonId::new(&person) }, by)
+        }
+        AgentAction::Open { person, by } => {
+            (Order::OpenPosition { person: PersonId::new(&person) }, by)
+        }
     };
     change(context, Change::Order(order), &by)
 }

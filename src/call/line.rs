@@ -199,6 +199,10 @@ pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc
     let mut reasons = Vec::new();
     let mut is_alone = true;
     for candidate in &step.people {
+        if let Some(order) = env.directory.position_closed(&candidate.person) {
+            reasons.push(format!("{} position closed by {} (B8)", candidate.person, order.by));
+            continue;
+        }
         let why = if candidate.closed {
             "department closed"
         } else if let Some(why) = gone(&env.board.presence(candidate.agent)) {

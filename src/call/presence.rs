@@ -40,6 +40,7 @@ impl Words {
 pub fn gone(view: &AgentView) -> Option<&'static str> {
     let reasons = [
         (Flags::ABSENT, "absent"),
+        (Flags::POSITION_CLOSED, "position closed"),
         (Flags::OFF_SHIFT, "department closed"),
         (Flags::LOGGED_OUT, "logged out"),
         (Flags::UNREACHABLE, "no phone registered"),

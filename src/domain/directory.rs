@@ -18,7 +18,7 @@ mod orders;
 mod record;
 mod rights;
 
-pub use orders::{GroupName, ORDERS_MAX, Order, Orders, Standing};
+pub use orders::{GroupName, Hand, ORDERS_MAX, Order, Orders, Standing};
 pub use record::DirectoryRecord;
 
 /// A person of the company.
@@ -174,6 +174,8 @@ pub struct Directory {
     absences: BTreeMap<PersonId, Vec<Absence>>,
     calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
     orders: Orders,
+    /// What `orders` say of people's positions.
+    closed_positions: BTreeMap<PersonId, Standing>,
     groups_max: u16,
     hash: Arc<str>,
 }
@@ -204,6 +206,7 @@ impl Directory {
             group_queues: previous.map_or_else(BTreeMap::new, |p| p.group_queues.clone()),
             groups_max: limits.groups_max,
             calendars: rows.calendars,
+            closed_positions: orders.closed_positions(),
             orders,
             ..Directory::default()
         };

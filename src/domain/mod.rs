@@ -15,7 +15,7 @@ pub use calendar::{Calendar, CalendarError, Hours, SpecialDays};
 pub use client::{Client, ClientType, Debt, Money, Vip};
 pub use directory::{
     Absence, AbsenceKind, Department, Directory, DirectoryLimits, DirectoryRecord, DirectoryRows,
-    GROUPS_PER_PERSON_MAX, Group, GroupName, ORDERS_MAX, Order, Orders, Person, Standing,
+    GROUPS_PER_PERSON_MAX, Group, GroupName, Hand, ORDERS_MAX, Order, Orders, Person, Standing,
 };
 pub use flow::{Flow, Transport};
 pub use ids::{

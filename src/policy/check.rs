@@ -143,7 +143,9 @@ impl Check<'_> {
                 Order::Close { group } | Order::Open { group } => {
                     did_you_mean(&group.to_string(), groups.iter().map(String::as_str))
                 }
-                Order::Back { .. } => None,
+                Order::Back { person }
+                | Order::ClosePosition { person }
+                | Order::OpenPosition { person } => did_you_mean(person.as_str(), people),
             };
             let message = why.split(": see").next().unwrap_or_default().to_owned();
             self.error(order.span.clone(), message, hint);

@@ -57,28 +57,41 @@ impl Emergency {
     }
 }
 
-/// `{ move = "ole", to = "finance", from = "operator" }`, `{ close = "operator" }`, `{ open = … }`.
+/// `{ move = "ole", to = "finance", from = "operator" }`, `{ close = "operator" }`, `{ open = … }`,
+/// `{ close_position = "ole" }`, `{ open_position = … }`.
 fn order(mut fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Order>> {
     let span = fields.span.clone();
     let mut word = |name| fields.optional(name).map(|value| reader.text(value));
     let (who, to, from) = (word("move"), word("to"), word("from"));
     let (close, open) = (word("close"), word("open"));
+    let (close_position, open_position) = (word("close_position"), word("open_position"));
     fields.finish(reader);
     let mut group = |text: At<String>| help::name(text, reader).map(|name| name.value);
-    let found = match (who, to, from, close, open) {
-        (Some(person), Some(to), from, None, None) => {
-            let person = person.map(|person| PersonId::new(&person));
+    let person = |person: Option<At<String>>| person.map(|person| PersonId::new(&person));
+    let found = match (who, to, from, close, open, close_position, open_position) {
+        (Some(who), Some(to), from, None, None, None, None) => {
             let to = to.and_then(&mut group);
             let from = match from {
                 Some(from) => Some(from.and_then(&mut group)?),
                 None => None,
             };
-            Order::Move { person: person?, to: to?, from }
+            Order::Move { person: person(who)?, to: to?, from }
         }
-        (None, None, None, Some(close), None) => Order::Close { group: close.and_then(group)? },
-        (None, None, None, None, Some(open)) => Order::Open { group: open.and_then(group)? },
+        (None, None, None, Some(close), None, None, None) => {
+            Order::Close { group: close.and_then(group)? }
+        }
+        (None, None, None, None, Some(open), None, None) => {
+            Order::Open { group: open.and_then(group)? }
+        }
+        (None, None, None, None, None, Some(who), None) => {
+            Order::ClosePosition { person: person(who)? }
+        }
+        (None, None, None, None, None, None, Some(who)) => {
+            Order::OpenPosition { person: person(who)? }
+        }
         _ => {
-            let hint = "{ move = PERSON, to = GROUP }, { close = GROUP } or { open = GROUP }";
+            let hint = "{ move = PERSON, to = GROUP }, { close = GROUP }, { open = GROUP }, \
+                        { close_position = PERSON } or { open_position = PERSON }";
             reader.error(span, "this is no move", Some(hint.to_owned()));
             return None;
         }

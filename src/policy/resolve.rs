@@ -17,7 +17,7 @@ use super::target::{Target, Which, Who};
 use super::{Help, Policy};
 use crate::domain::{
     AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, GroupName, Person,
-    PersonId, QueueId,
+    PersonId, QueueId, Standing,
 };
 
 /// Answers what a call's targets mean, for one decision.
@@ -33,6 +33,13 @@ pub(super) struct Resolver<'a> {
 /// A moment by the clock of the place whose calendar it is: `Mon 2026-03-02 09:00`.
 pub(super) fn local(calendar: &Calendar, at: Timestamp) -> String {
     calendar.zone().to_datetime(at).strftime("%a %F %H:%M").to_string()
+}
+
+/// `position closed by nina.adler, Mon 2026-03-02 09:00 (B8)`.
+fn position_closed(order: &Standing, calendar: Option<&Calendar>) -> String {
+    let at = order.at.map(|at| calendar.map_or_else(|| at.to_string(), |c| local(c, at)));
+    let at = at.map(|at| format!(", {at}")).unwrap_or_default();
+    format!("position closed by {}{at} (B8)", order.by)
 }
 
 /// Whom a step means, before anybody's presence is looked at.
@@ -120,13 +127,15 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Who is absent, closed or without a phone stays so for this call's lifetime.
+    /// Who is absent, closed or without a phone stays so for this call's lifetime; a position that is
+    /// opened makes another directory, which is read afresh.
     fn may_come_free(&self, candidate: &Candidate) -> bool {
         let person = self.directory.person(candidate.agent);
         let can = |p: &Arc<Person>| {
             p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()
         };
-        !candidate.closed && person.is_some_and(can)
+        let open = self.directory.position_closed(&candidate.person).is_none();
+        !candidate.closed && open && person.is_some_and(can)
     }
 
     fn candidate(&self, agent: AgentId, for_whom: &Option<PersonId>) -> Option<Candidate> {
@@ -134,6 +143,9 @@ impl<'a> Resolver<'a> {
         let calendar = self.directory.calendar_of(person);
         let closed = calendar.is_some_and(|c| !self.is_open(c));
         let presence = if let Some(why) = self.absent(person) {
+            Presence::Gone { why: Arc::from(why) }
+        } else if let Some(order) = self.directory.position_closed(&person.id) {
+            let why = position_closed(order, calendar.map(|c| &**c));
             Presence::Gone { why: Arc::from(why) }
         } else if closed {
             let opens = calendar.and_then(|c| Some(local(c, c.opens(self.at())?)));

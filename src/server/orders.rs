@@ -58,7 +58,7 @@ impl Server {
             Change::Order(order) => {
                 directory.knows(order)?;
                 may(order)?;
-                Ok((orders.with(order.clone(), supervisor)?, order.to_string()))
+                Ok((orders.with(order.clone(), (supervisor, at))?, order.to_string()))
             }
             Change::Apply(name) => {
                 let policy = self.hub.current.policy.load();
@@ -72,7 +72,7 @@ impl Server {
                 }
                 let all: Vec<Order> = plan.orders().cloned().collect();
                 let what = format!("plan {name} applied: {}", listed(&all));
-                Ok((orders.with_plan(name, &all, supervisor)?, what))
+                Ok((orders.with_plan(name, &all, (supervisor, at))?, what))
             }
             Change::Revert => {
                 let next = orders.without_plan()?;

@@ -132,6 +132,14 @@ impl Switch {
             Presence::Busy { why } => (busy_word(view.state), Some(why)),
             Presence::Gone { why } => ("not_ready", Some(why)),
         };
+        // The board follows the directory a moment later.
+        let closed = self.core.directory.position_closed(&person.id);
+        let (state, reason) = match closed {
+            Some(order) => {
+                ("not_ready", Some(format!("position closed {}", order.by_whom()).into()))
+            }
+            None => (state, reason),
+        };
         let flags: Vec<&str> = view.flags.each().map(flag_word).collect();
         let user = person.sip_user.as_deref().unwrap_or_default();
         json!({
@@ -151,6 +159,8 @@ impl Switch {
             "calls_today": counts.calls,
             "talk_today_s": counts.talk.as_secs(),
             "moved_by": self.core.directory.orders().moved(&person.id),
+            "position_closed_by": closed.map(|order| &order.by),
+            "position_closed_at": closed.and_then(|order| order.at),
         })
     }
 
@@ -276,6 +286,7 @@ fn flag_word(flag: Flags) -> &'static str {
         (Flags::NO_ANSWER, "no_answer"),
         (Flags::BACK_OFF, "back_off"),
         (Flags::BUSY_ELSEWHERE, "busy_elsewhere"),
+        (Flags::POSITION_CLOSED, "position_closed"),
     ];
     words.iter().find(|(known, _)| *known == flag).map_or("unknown", |(_, word)| *word)
 }

@@ -1,5 +1,5 @@
-//! The slow state of the agents whose home is this switch (clauses C1–C4): logged in, not ready,
-//! locked, absent, off shift, reachable. The board's flags follow it; nobody else sets them.
+//! The slow state of the agents whose home is this switch (clauses B8, C1–C4): logged in, not ready,
+//! locked, absent, off shift, position closed, reachable. The board's flags follow it; nobody else sets them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -174,6 +174,7 @@ impl Switch {
             (Flags::UNREACHABLE, !reachable),
             (Flags::ABSENT, directory.absence(&person, wall).is_some()),
             (Flags::OFF_SHIFT, !open),
+            (Flags::POSITION_CLOSED, directory.position_closed(&person.id).is_some()),
         ];
         // All that stand against a call before any that no longer does: no offer slips between.
         for (flag, _) in wanted.iter().filter(|(_, on)| *on) {

@@ -13,6 +13,7 @@ moves  = [
   { move = "fritz.ebner", to = "operator" },
   { move = "nina.adler", to = "shift_leader", from = "operator" },
   { close = "finance" },
+  { close_position = "olga.reim" },
 ]
 "#;
 
@@ -62,7 +63,7 @@ fn b8_orders_are_seen_at_once_stand_over_a_restart_and_are_taken_back_by_a_super
     scene.ok(&["logout", "olga.reim"]);
     scene.ok(&["login", "olga.reim"]);
     assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
-    assert!(scene.ok(&["status"]).contains("olga.reim moved to finance (by nina.adler)"));
+    assert!(scene.ok(&["status"]).contains("olga.reim moved to finance (by nina.adler at "));
     drop(server);
     let _server = scene.serve();
     assert_eq!(groups(&scene, "olga.reim"), ["finance"]);
@@ -79,6 +80,45 @@ fn b8_orders_are_seen_at_once_stand_over_a_restart_and_are_taken_back_by_a_super
         .filter(|l| l.contains("\"ordered\"") && l.contains("olga.reim moved to finance\""));
     let first = ordered.map(str::to_owned).next().expect("an event");
     assert!(first.contains("nina.adler (command by "), "{first}");
+}
+
+#[test]
+fn b8_a_closed_position_stays_closed_whatever_the_person_does_until_a_supervisor_opens_it() {
+    let scene = scene();
+    let server = scene.serve();
+    let order = |words: &[&str]| scene.ok(&[words, &["--by", "nina.adler"]].concat());
+    assert_eq!(order(&["agent", "close", "olga.reim"]), "position of olga.reim closed\n");
+    let closed = |scene: &Scene| {
+        let agents = scene.json(&["agents"]);
+        let olga = row(&agents, "person", "olga.reim").clone();
+        assert_eq!(olga["position_closed_by"], "nina.adler");
+        assert_eq!(olga["state"], "not_ready");
+        let why = olga["reason"].as_str().expect("a reason");
+        assert!(why.starts_with("position closed by nina.adler at 20"), "{why}");
+    };
+    closed(&scene);
+    for way in ["logout", "login", "resume"] {
+        scene.ok(&[way, "olga.reim"]);
+        closed(&scene);
+    }
+    let why = scene.ok(&["explain", "--from", "+49 30 23125 099"]);
+    assert!(why.contains("position closed by nina.adler, "), "{why}");
+    assert!(scene.ok(&["status"]).contains("position of olga.reim closed (by nina.adler at "));
+    let events = scene.ok(&["events"]);
+    assert!(events.contains("\"what\":\"position of olga.reim closed\""), "{events}");
+    drop(server);
+    let _server = scene.serve();
+    closed(&scene);
+    scene.ok(&["reload"]);
+    closed(&scene);
+    scene.ok(&["pause", "olga.reim"]);
+    assert_eq!(order(&["agent", "open", "olga.reim"]), "position of olga.reim opened\n");
+    let agents = scene.json(&["agents"]);
+    let olga = row(&agents, "person", "olga.reim");
+    assert_eq!(olga["position_closed_by"], Value::Null);
+    let flags: Vec<&str> =
+        olga["flags"].as_array().expect("flags").iter().filter_map(Value::as_str).collect();
+    assert!(flags.contains(&"paused"), "a break of her own is hers: {flags:?}");
 }
 
 #[test]
@@ -104,6 +144,9 @@ fn b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1() {
     refused(&[&["queue", "close", "pilots"], &nina[..]].concat(), "no group is called pilots");
     refused(&[&["queue", "open", "operator"], &nina[..]].concat(), "is open");
     refused(&[&["agent", "back", "olga.reim"], &nina[..]].concat(), "was not moved");
+    refused(&[&["agent", "open", "olga.reim"], &nina[..]].concat(), "is open");
+    refused(&[&["agent", "close", "olga"], &nina[..]].concat(), "nobody is called olga");
+    refused(&["agent", "close", "olga.reim", "--by", "olga.reim"], "does not lead sales_support");
     refused(&[&["plan", "revert"], &nina[..]].concat(), "no plan is in force");
     refused(&[&["plan", "apply", "flood"], &nina[..]].concat(), "no plan called flood");
     refused(
@@ -127,6 +170,10 @@ fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
     assert!(said.starts_with("plan rush applied: fritz.ebner moved to operator, "), "{said}");
     assert_eq!(groups(&scene, "fritz.ebner"), ["operator"]);
     assert_eq!(groups(&scene, "nina.adler"), ["shift_leader", "shift_leader of sales_support"]);
+    let closed = |scene: &Scene| {
+        row(&scene.json(&["agents"]), "person", "olga.reim")["position_closed_by"].clone()
+    };
+    assert_eq!(closed(&scene), "nina.adler");
     assert!(scene.ok(&["plan"]).contains("rush (B8), in force by nina.adler"));
     let (_, why) = scene.fails(&[&["plan", "apply", "evacuation"], &nina[..]].concat());
     assert!(why.contains("the plan rush is in force"), "{why}");
@@ -135,6 +182,7 @@ fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
     assert_eq!(scene.json(&["status"])["plan"]["plan"], "rush");
     scene.ok(&[&["plan", "revert"], &nina[..]].concat());
     assert_eq!(groups(&scene, "fritz.ebner"), ["finance", "finance of finance"]);
+    assert_eq!(closed(&scene), Value::Null);
     assert_eq!(closed_by(&scene, "finance of finance"), "nina.adler", "by hand, not of the plan");
 }
 

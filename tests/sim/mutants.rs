@@ -160,6 +160,12 @@ const MUTANTS: &[Mutant] = &[
         "steps: Vec::new(),",
         "no plan has steps",
     ),
+    mutant(
+        "switch/seats.rs",
+        "(Flags::POSITION_CLOSED, directory.position_closed(&person.id).is_some()),",
+        "(Flags::POSITION_CLOSED, false),",
+        "a closed position is offered calls (B8)",
+    ),
     // call
     mutant(
         "call/line.rs",

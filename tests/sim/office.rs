@@ -98,6 +98,8 @@ pub fn settings() -> Settings {
 /// People who are absent, with a deputy or without; people with one more role.
 pub type Absent = Vec<(usize, Option<usize>)>;
 pub type Moved = Vec<(usize, &'static str)>;
+/// People whose positions are closed (B8).
+pub type Closed = Vec<usize>;
 
 pub fn rows(at: Timestamp, absent: &Absent, moved: &Moved) -> DirectoryRows {
     let day = jiff::tz::TimeZone::UTC.to_datetime(at).date();
@@ -122,6 +124,14 @@ pub fn rows(at: Timestamp, absent: &Absent, moved: &Moved) -> DirectoryRows {
         absences: absences.collect(),
         calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
     }
+}
+
+/// What the shift leader has ordered.
+pub fn orders(at: Timestamp, closed: &Closed) -> Orders {
+    closed.iter().fold(Orders::default(), |orders, who| {
+        let order = Order::ClosePosition { person: PEOPLE[*who].0.into() };
+        orders.with(order, (&"sue".into(), at)).expect("each once")
+    })
 }
 
 /// One policy with what the reference has to know of it.

@@ -69,7 +69,7 @@ faults! {
     HangUp "hangup" "Callers hang up at every point, never acknowledge, put on hold.",
     Dial "dial" "Our people dial colleagues, star codes and the outside.",
     Pause "pause" "People pause, log out, are hung up on by a supervisor.",
-    Roster "roster" "People are absent, or are moved to other groups, at any time.",
+    Roster "roster" "People are absent, are moved to other groups, have their positions closed, at any time.",
     Policy "policy" "Another policy is loaded at any time.",
     Settings "settings" "Other settings are loaded at any time.",
     Database "database" "The client database is slow, silent, away, or wrong.",

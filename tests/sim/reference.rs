@@ -7,7 +7,7 @@ use telefonist::domain::{Client, Vip};
 use telefonist::policy::{Facts, IndexState};
 use telefonist::switch::Identified;
 
-use super::office::{Absent, DEPARTMENTS, Moved, PEOPLE};
+use super::office::{Absent, Closed, DEPARTMENTS, Moved, PEOPLE};
 
 /// Whose phones may ring in one step, and for whom each stands in.
 pub type Level = Vec<(&'static str, Option<&'static str>)>;
@@ -36,11 +36,12 @@ impl Verdict {
 pub struct Office<'a> {
     absent: &'a Absent,
     moved: &'a Moved,
+    closed: &'a Closed,
 }
 
 impl<'a> Office<'a> {
-    pub fn of(absent: &'a Absent, moved: &'a Moved) -> Self {
-        Self { absent, moved }
+    pub fn of(absent: &'a Absent, moved: &'a Moved, closed: &'a Closed) -> Self {
+        Self { absent, moved, closed }
     }
 
     /// C1.
@@ -48,9 +49,14 @@ impl<'a> Office<'a> {
         self.absent.iter().any(|(who, _)| PEOPLE[*who].0 == person)
     }
 
+    /// B8: a supervisor closed the position, and nobody but a supervisor opens it.
+    pub fn is_closed(&self, person: &str) -> bool {
+        self.closed.iter().any(|who| PEOPLE[*who].0 == person)
+    }
+
     /// C7: gone whatever the telephone says.
     pub fn is_away(&self, person: &str, at: Timestamp) -> bool {
-        self.is_absent(person) || !is_within_hours(person, at)
+        self.is_absent(person) || self.is_closed(person) || !is_within_hours(person, at)
     }
 
     /// B, with the exceptions in the paper's order.
@@ -258,10 +264,13 @@ fn is_open(department: &str, at: Timestamp) -> bool {
 fn the_reference_reads_like_the_paper() {
     let absent: Absent = vec![(1, Some(2)), (2, Some(0))];
     let moved = Moved::new();
-    let office = Office::of(&absent, &moved);
+    let closed: Closed = vec![3];
+    let office = Office::of(&absent, &moved, &closed);
     // C1: mia's deputy kai is away too, whose deputy is hans.
     assert_eq!(office.key(Some("mia"))[..2], [vec![("mia", None)], vec![("hans", Some("mia"))]]);
     assert_eq!(office.deputy("leo"), [], "who is there has no deputy");
+    let noon = "2026-03-03T11:00:00Z".parse().expect("a time");
+    assert!(office.is_away("leo", noon) && !office.is_away("otto", noon));
     let at = |text: &str| text.parse().expect("a time");
     assert!(is_open("finance", at("2026-03-03T16:29:59Z")));
     assert!(!is_open("finance", at("2026-03-03T16:30:00Z")));

@@ -77,25 +77,36 @@ impl Sim {
                 (!die.is_multiple_of(3)).then_some((who + 1 + die as usize % 5) % PEOPLE.len()),
             )),
             0 | 1 => self.absent.clear(),
+            2 if (die >> 8).is_multiple_of(2) && !self.closed.contains(&who) => {
+                self.closed.push(who);
+            }
             2 => self
                 .moved
                 .push((who, ["operator", "key_account_manager", "finance"][die as usize % 3])),
-            _ => self.moved.clear(),
+            _ => {
+                self.moved.clear();
+                self.closed.clear();
+            }
         }
         self.absent.truncate(5);
         self.new_directory();
     }
 
     fn new_directory(&mut self) {
-        let rows = office::rows(self.wall.wall(self.now), &self.absent, &self.moved);
-        let directory = Directory::build(Some(&self.directory), rows, LIMITS);
+        let wall = self.wall.wall(self.now);
+        let rows = office::rows(wall, &self.absent, &self.moved);
+        let orders = office::orders(wall, &self.closed);
+        let directory = Directory::build_with(Some(&self.directory), rows, orders, LIMITS);
         self.directory = Arc::new(directory.expect("a directory"));
-        self.note(format!("{:?} absent {:?} moved {:?}", self.now, self.absent, self.moved));
+        let (absent, moved, closed) = (&self.absent, &self.moved, &self.closed);
+        self.note(format!("{:?} absent {absent:?} moved {moved:?} closed {closed:?}", self.now));
         let directory = self.directory.clone();
         if self.directories.len() > 40 {
             self.directories.drain(..20);
         }
-        self.directories.push((directory.clone(), self.absent.clone(), self.moved.clone()));
+        let (absent, moved, closed) =
+            (self.absent.clone(), self.moved.clone(), self.closed.clone());
+        self.directories.push((directory.clone(), absent, moved, closed));
         self.everybody(&Input::Directory(directory));
     }
 
@@ -270,6 +281,7 @@ impl Sim {
         }
         self.absent.clear();
         self.moved.clear();
+        self.closed.clear();
         self.new_directory();
         for place in 0..self.homes.len() {
             let at = self.homes[place].at;

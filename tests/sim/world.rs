@@ -100,13 +100,14 @@ pub struct Dice {
 pub struct View {
     pub absent: office::Absent,
     pub moved: office::Moved,
+    pub closed: office::Closed,
     pub policy: usize,
     pub wall: WallOffset,
 }
 
 impl View {
     pub fn office(&self) -> Office<'_> {
-        Office::of(&self.absent, &self.moved)
+        Office::of(&self.absent, &self.moved, &self.closed)
     }
 }
 
@@ -124,7 +125,9 @@ pub struct Sim {
     pub directory: Arc<Directory>,
     pub absent: office::Absent,
     pub moved: office::Moved,
-    pub directories: Vec<(Arc<Directory>, office::Absent, office::Moved)>,
+    /// Whose positions a supervisor has closed (B8).
+    pub closed: office::Closed,
+    pub directories: Vec<(Arc<Directory>, office::Absent, office::Moved, office::Closed)>,
     pub views: Vec<View>,
     pub variants: Vec<Variant>,
     pub policy: usize,
@@ -197,6 +200,7 @@ impl Sim {
             directories: Vec::new(),
             absent: Vec::new(),
             moved: Vec::new(),
+            closed: Vec::new(),
             wall: WallOffset::new(now, wall),
             started: 1,
             shared: shared(&bells, &settings),
@@ -269,7 +273,8 @@ impl Sim {
     /// As a worker knows it that has heard everything.
     pub fn view(&self) -> View {
         let (absent, moved) = (self.absent.clone(), self.moved.clone());
-        View { absent, moved, policy: self.policy, wall: self.wall }
+        let closed = self.closed.clone();
+        View { absent, moved, closed, policy: self.policy, wall: self.wall }
     }
 
     fn learns(&mut self, shard: usize, input: &Input) {
@@ -280,9 +285,10 @@ impl Sim {
                 view.policy = self.variants.iter().position(same).unwrap_or(view.policy);
             }
             Input::Directory(directory) => {
-                let same = |(d, ..): &&(Arc<Directory>, _, _)| Arc::ptr_eq(d, directory);
-                if let Some((_, absent, moved)) = self.directories.iter().find(same) {
+                let same = |(d, ..): &&(Arc<Directory>, _, _, _)| Arc::ptr_eq(d, directory);
+                if let Some((_, absent, moved, closed)) = self.directories.iter().find(same) {
                     (view.absent, view.moved) = (absent.clone(), moved.clone());
+                    view.closed.clone_from(closed);
                 }
             }
             Input::Wall(wall) => view.wall = *wall,

@@ -1,18 +1,22 @@
-//! A supervisor's hand (clause B8): who serves other groups than their roles give, and which queues are
-//! closed. An order lies on top of what the database says, and stands until a supervisor takes it back.
+//! A supervisor's hand (clause B8): who serves other groups than their roles give, whose positions and which
+//! queues are closed. An order lies on top of what the database says, and stands until a supervisor takes it back.
 //!
 //! ```text
-//!   roles of the person ─► orders in their order, the newest wins ─► groups served, queues closed
+//!   roles of the person ─► orders in their order, the newest wins ─► groups served, what is closed
 //!                               │
 //!                     those of an emergency plan go with the plan
 //! ```
+//! A position is a person's place at work: while it is closed the person is gone (clause C7), whatever they
+//! do. Opening it ends the closing and nothing else: a break of their own is theirs.
+//!
 //! Part of the directory's snapshot, so that decisions, explanations and replays see what callers see.
 //! Who may give an order is asked in `rights`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{DepartmentId, Directory, PersonId, Role};
@@ -98,6 +102,16 @@ pub enum Order {
         /// Which.
         group: GroupName,
     },
+    /// The person is offered nothing; a call that they are on goes on.
+    ClosePosition {
+        /// Whose.
+        person: PersonId,
+    },
+    /// Calls are offered to the person again, if nothing else stands against it.
+    OpenPosition {
+        /// Whose.
+        person: PersonId,
+    },
 }
 
 impl fmt::Display for Order {
@@ -110,6 +124,8 @@ impl fmt::Display for Order {
             Order::Back { person } => write!(f, "{person} moved back"),
             Order::Close { group } => write!(f, "queue {group} closed"),
             Order::Open { group } => write!(f, "queue {group} opened"),
+            Order::ClosePosition { person } => write!(f, "position of {person} closed"),
+            Order::OpenPosition { person } => write!(f, "position of {person} opened"),
         }
     }
 }
@@ -122,10 +138,35 @@ pub struct Standing {
     pub order: Order,
     /// Which supervisor did.
     pub by: PersonId,
+    /// When. Journals of the first days do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// The emergency plan that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Arc<str>>,
 }
+
+impl Standing {
+    /// `by nina.adler at 2026-03-02T09:00:00Z`.
+    pub fn by_whom(&self) -> String {
+        let at = self.at.map(|at| at.strftime(" at %FT%TZ").to_string()).unwrap_or_default();
+        format!("by {}{at}", self.by)
+    }
+}
+
+/// `ole moved to finance (by nina.adler at 2026-03-02T09:00:00Z, plan rush)`.
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.order, self.by_whom())?;
+        match &self.plan {
+            Some(plan) => write!(f, ", plan {plan})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+/// Who gives an order, and when.
+pub type Hand<'a> = (&'a PersonId, Timestamp);
 
 /// All orders in force, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +191,7 @@ impl Orders {
 
     /// These with one more by `by`; what it takes the place of is gone. Errors: in words, for whoever
     /// ordered it.
-    pub fn with(&self, order: Order, by: &PersonId) -> Result<Orders, String> {
+    pub fn with(&self, order: Order, (by, at): Hand<'_>) -> Result<Orders, String> {
         let mut next = self.clone();
         match &order {
             Order::Back { person } => {
@@ -173,12 +214,26 @@ impl Orders {
                 }
                 next.0.retain(|s| s.plan.is_some() || !doors(&s.order, group));
             }
+            Order::OpenPosition { person } => {
+                if self.position_closed(person).is_none() {
+                    let hint = "see `telefonist agents`";
+                    return Err(format!("the position of {person} is open: {hint}"));
+                }
+                next.0.retain(|s| !positions(&s.order, person));
+                return Ok(next);
+            }
+            Order::ClosePosition { person } => {
+                if let Some(Standing { by, .. }) = self.position_closed(person) {
+                    return Err(format!("the position of {person} is closed already, by {by}"));
+                }
+                next.0.retain(|s| s.plan.is_some() || !positions(&s.order, person));
+            }
             Order::Move { person, from: None, .. } => {
                 next.0.retain(|s| s.plan.is_some() || !moves(&s.order, person));
             }
             Order::Move { .. } => {}
         }
-        next.push(Standing { order, by: by.clone(), plan: None })?;
+        next.push(Standing { order, by: by.clone(), at: Some(at), plan: None })?;
         Ok(next)
     }
 
@@ -187,7 +242,7 @@ impl Orders {
         &self,
         name: &Arc<str>,
         orders: &[Order],
-        by: &PersonId,
+        (by, at): Hand<'_>,
     ) -> Result<Orders, String> {
         if let Some((plan, other)) = self.plan() {
             let hint = "`telefonist plan revert` first";
@@ -196,7 +251,7 @@ impl Orders {
         let mut next = self.clone();
         for order in orders {
             let (order, plan) = (order.clone(), Some(name.clone()));
-            next.push(Standing { order, by: by.clone(), plan })?;
+            next.push(Standing { order, by: by.clone(), at: Some(at), plan })?;
         }
         Ok(next)
     }
@@ -216,6 +271,29 @@ impl Orders {
             Some(Standing { order: Order::Close { .. }, by, .. }) => Some(by),
             _ => None,
         }
+    }
+
+    /// The order that closed the position of `person`; `None` if it is open.
+    pub fn position_closed(&self, person: &PersonId) -> Option<&Standing> {
+        let last = self.0.iter().rev().find(|s| positions(&s.order, person))?;
+        matches!(last.order, Order::ClosePosition { .. }).then_some(last)
+    }
+
+    /// Everybody whose position is closed, and by which order.
+    pub(super) fn closed_positions(&self) -> BTreeMap<PersonId, Standing> {
+        let mut closed = BTreeMap::new();
+        for standing in &self.0 {
+            match &standing.order {
+                Order::ClosePosition { person } => {
+                    closed.insert(person.clone(), standing.clone());
+                }
+                Order::OpenPosition { person } => {
+                    closed.remove(person);
+                }
+                _ => {}
+            }
+        }
+        closed
     }
 
     /// Who moved `person` last; `None` if their roles count.
@@ -269,7 +347,17 @@ fn doors(order: &Order, group: &GroupName) -> bool {
     matches!(order, Order::Close { group: which } | Order::Open { group: which } if which == group)
 }
 
+fn positions(order: &Order, person: &PersonId) -> bool {
+    use Order::{ClosePosition, OpenPosition};
+    matches!(order, ClosePosition { person: who } | OpenPosition { person: who } if who == person)
+}
+
 impl Directory {
+    /// The order that closed the position of `person`; `None` if it is open.
+    pub fn position_closed(&self, person: &PersonId) -> Option<&Standing> {
+        self.closed_positions.get(person)
+    }
+
     /// What supervisors have ordered.
     pub fn orders(&self) -> &Orders {
         &self.orders
@@ -301,7 +389,9 @@ impl Directory {
                 group(to)?;
                 from.as_ref().map_or(Ok(()), group)
             }
-            Order::Back { person: who } => person(who),
+            Order::Back { person: who }
+            | Order::ClosePosition { person: who }
+            | Order::OpenPosition { person: who } => person(who),
             Order::Close { group: which } | Order::Open { group: which } => group(which),
         }
     }

@@ -69,6 +69,7 @@ impl Directory {
             group_queues: queues.map(|(r, d, queue)| ((r.clone(), d.clone()), *queue)).collect(),
             departments: departments.collect(),
             groups_max: record.groups_max,
+            closed_positions: record.orders.closed_positions(),
             orders: record.orders.clone(),
             calendars,
             ..Directory::default()

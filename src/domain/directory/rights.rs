@@ -14,7 +14,10 @@ impl Directory {
     /// Whether `by` may order this now. Errors: why not, in words.
     pub fn may_order(&self, by: &PersonId, order: &Order, at: Timestamp) -> Result<(), String> {
         let concerned = match order {
-            Order::Move { person, .. } | Order::Back { person } => self.department_of(person),
+            Order::Move { person, .. }
+            | Order::Back { person }
+            | Order::ClosePosition { person }
+            | Order::OpenPosition { person } => self.department_of(person),
             Order::Close { group } | Order::Open { group } => self.departments_of(group),
         };
         self.may_command(by, &concerned, at)

@@ -297,6 +297,10 @@ fn office(orders: &Orders, absences: Vec<Absence>) -> Directory {
     Directory::build_with(None, rows, orders.clone(), limits).expect("a good directory")
 }
 
+fn by(supervisor: &PersonId) -> Hand<'_> {
+    (supervisor, noon("2026-03-02"))
+}
+
 fn serving(directory: &Directory, role: &str) -> Vec<String> {
     let group = directory.group(&Role::new(role));
     group.map_or_else(Vec::new, |group| names(directory, &group.members))
@@ -305,7 +309,7 @@ fn serving(directory: &Directory, role: &str) -> Vec<String> {
 #[test]
 fn b8_an_order_moves_a_person_between_groups_until_it_is_taken_back() {
     let (none, sue) = (Orders::default(), PersonId::new("sue"));
-    let orders = none.with(moved("ole", "finance", None), &sue).expect("taken");
+    let orders = none.with(moved("ole", "finance", None), by(&sue)).expect("taken");
     let directory = office(&orders, vec![]);
     assert_eq!(serving(&directory, "operator"), ["ida"]);
     assert_eq!(serving(&directory, "finance"), ["ole", "kai"]);
@@ -314,17 +318,17 @@ fn b8_an_order_moves_a_person_between_groups_until_it_is_taken_back() {
     assert_eq!(directory.queues_of(ole), [directory.own_queue(ole), finance]);
     assert_eq!(orders.moved(&PersonId::new("ole")), Some(&sue));
     let back = Order::Back { person: PersonId::new("ole") };
-    let orders = orders.with(back.clone(), &sue).expect("taken");
+    let orders = orders.with(back.clone(), by(&sue)).expect("taken");
     assert_eq!(orders, none);
     assert_eq!(serving(&office(&orders, vec![]), "operator"), ["ole", "ida"]);
-    assert!(orders.with(back, &sue).is_err(), "there is nothing to take back");
+    assert!(orders.with(back, by(&sue)).is_err(), "there is nothing to take back");
 }
 
 #[test]
 fn b8_with_from_only_that_group_is_left_in_every_department() {
     let sue = PersonId::new("sue");
     let from = moved("ida", "finance of money", Some("operator"));
-    let orders = Orders::default().with(from, &sue).expect("taken");
+    let orders = Orders::default().with(from, by(&sue)).expect("taken");
     let directory = office(&orders, vec![]);
     assert_eq!(serving(&directory, "operator"), ["ole"]);
     assert_eq!(serving(&directory, "helper"), ["ida"]);
@@ -344,18 +348,42 @@ fn b8_with_from_only_that_group_is_left_in_every_department() {
 fn b8_a_plan_goes_as_a_whole_and_leaves_what_was_ordered_by_hand() {
     let (sue, plan): (PersonId, Arc<str>) = (PersonId::new("sue"), "fire".into());
     let close = |name: &str| Order::Close { group: group(name) };
-    let by_hand = Orders::default().with(close("helper"), &sue).expect("taken");
+    let by_hand = Orders::default().with(close("helper"), by(&sue)).expect("taken");
     let set =
         [moved("ole", "finance", None), close("operator"), Order::Open { group: group("helper") }];
-    let orders = by_hand.with_plan(&plan, &set, &sue).expect("taken");
+    let orders = by_hand.with_plan(&plan, &set, by(&sue)).expect("taken");
     assert_eq!(orders.plan(), Some((&plan, &sue)));
     assert_eq!(orders.closed(&group("helper")), None);
     assert_eq!(orders.closed(&group("operator")), Some(&sue));
-    assert!(orders.with_plan(&"flood".into(), &set, &sue).is_err(), "one at a time");
-    let opened = orders.with(Order::Open { group: group("operator") }, &sue).expect("taken");
+    assert!(orders.with_plan(&"flood".into(), &set, by(&sue)).is_err(), "one at a time");
+    let opened = orders.with(Order::Open { group: group("operator") }, by(&sue)).expect("taken");
     assert_eq!(opened.closed(&group("operator")), None, "the newest order counts");
     assert_eq!(orders.without_plan().as_ref(), Ok(&by_hand));
     assert!(by_hand.without_plan().is_err());
+}
+
+#[test]
+fn b8_a_position_is_closed_until_a_supervisor_opens_it() {
+    let (sue, ole) = (PersonId::new("sue"), PersonId::new("ole"));
+    let close = Order::ClosePosition { person: ole.clone() };
+    let open = Order::OpenPosition { person: ole.clone() };
+    let orders = Orders::default().with(close.clone(), by(&sue)).expect("taken");
+    let standing = orders.position_closed(&ole).expect("closed");
+    assert_eq!(standing.by_whom(), "by sue at 2026-03-02T12:00:00Z");
+    let directory = office(&orders, vec![]);
+    assert_eq!(directory.position_closed(&ole), Some(standing));
+    assert_eq!(serving(&directory, "operator"), ["ole", "ida"], "who comes back serves the same");
+    assert!(orders.with(close.clone(), by(&sue)).is_err(), "it is closed");
+    let plan = orders.with_plan(&"fair".into(), std::slice::from_ref(&open), by(&sue));
+    let plan = plan.expect("taken");
+    assert_eq!(office(&plan, vec![]).position_closed(&ole), None, "the newest order counts");
+    assert_eq!(plan.without_plan().as_ref(), Ok(&orders));
+    let none = orders.with(open.clone(), by(&sue)).expect("taken");
+    assert_eq!(none, Orders::default());
+    assert!(none.with(open, by(&sue)).is_err(), "it is open");
+    let json = r#"[{"order":"close_position","person":"ole","by":"sue"}]"#;
+    let old: Orders = serde_json::from_str(json).expect("without a time");
+    assert_eq!(old.position_closed(&ole).map(Standing::by_whom).as_deref(), Some("by sue"));
 }
 
 #[test]
@@ -363,14 +391,15 @@ fn b8_orders_are_bounded_and_survive_their_text() {
     let sue = PersonId::new("sue");
     let mut orders = Orders::default();
     for n in 0..ORDERS_MAX {
-        orders = orders.with(Order::Close { group: group(&format!("g{n}")) }, &sue).expect("taken");
+        orders =
+            orders.with(Order::Close { group: group(&format!("g{n}")) }, by(&sue)).expect("taken");
     }
-    assert!(orders.with(moved("ole", "finance", None), &sue).is_err());
-    let small = Orders::default().with(moved("ole", "finance of money", Some("operator")), &sue);
+    assert!(orders.with(moved("ole", "finance", None), by(&sue)).is_err());
+    let small =
+        Orders::default().with(moved("ole", "finance of money", Some("operator")), by(&sue));
     let small = small.expect("taken");
     let json = serde_json::to_string(&small).expect("plain data");
-    let text =
-        r#"[{"order":"move","person":"ole","to":"finance of money","from":"operator","by":"sue"}]"#;
+    let text = r#"[{"order":"move","person":"ole","to":"finance of money","from":"operator","by":"sue","at":"2026-03-02T12:00:00Z"}]"#;
     assert_eq!(json, text);
     assert_eq!(serde_json::from_str::<Orders>(&json).ok(), Some(small));
     assert!(GroupName::parse("operator of").is_none() && GroupName::parse("").is_none());
@@ -407,7 +436,7 @@ fn b8_who_leads_stands_in_or_leads_the_shift_may_order_and_nobody_else() {
 #[test]
 fn b8_a_replayed_directory_has_its_orders() {
     let sue = PersonId::new("sue");
-    let orders = Orders::default().with(moved("ole", "finance", None), &sue).expect("taken");
+    let orders = Orders::default().with(moved("ole", "finance", None), by(&sue)).expect("taken");
     let directory = office(&orders, vec![]);
     let again = Directory::replay(&directory.record(), BTreeMap::new()).expect("the same");
     assert_eq!(again.hash(), directory.hash());

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use telefonist::domain::{Directory, Order, Orders};
 use telefonist::policy::{Names, Policy, Sources};
 use telefonist::sip::Method;
 use telefonist::switch::{Command, Input, What};
 
 use super::plan::{busy, hangs_up, routed};
-use super::world::{CALENDARS, OFFER, TRUNK, World, settings};
+use super::world::{CALENDARS, LIMITS, OFFER, TRUNK, World, rows, settings};
 use super::{IDA, KAI, MIA, OLE, secs};
 
 const MANAGER: &str = r#"{ to = "manager", ring = "20s", wait = "60s" },"#;
@@ -114,6 +115,23 @@ fn b4_helpers_take_the_calls_at_once_while_nobody_of_the_group_is_there() {
     calls(&mut w, "a2");
     w.request(OLE, Method::Invite);
     assert!(said(&w).last().is_some_and(|s| s.contains("closed")), "{:?}", said(&w));
+}
+
+#[test]
+fn b4_helpers_take_the_calls_at_once_when_the_last_position_of_the_group_is_closed() {
+    let mut w = helped("10s");
+    w.register("kai", KAI);
+    let hans = (&"hans".into(), "2026-03-03T10:00:00Z".parse().expect("a time"));
+    let order = Order::ClosePosition { person: "ole".into() };
+    let orders = Orders::default().with(order, hans).expect("taken");
+    let directory = Directory::build_with(Some(&w.directory), rows(), orders, LIMITS);
+    w.directory = Arc::new(directory.expect("a directory"));
+    w.input(Input::Directory(w.directory.clone()));
+    w.run(secs(0));
+    calls(&mut w, "a1");
+    w.run(secs(0));
+    w.request(KAI, Method::Invite);
+    w.nothing(OLE);
 }
 
 #[test]

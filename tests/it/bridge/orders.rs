@@ -32,11 +32,17 @@ fn close(name: &str) -> Order {
     Order::Close { group: group(name) }
 }
 
+fn close_position(person: &str) -> Order {
+    Order::ClosePosition { person: person.into() }
+}
+
 /// From now on the directory has these absences, and what `hans` ordered.
 fn take(w: &mut World, absences: Vec<Absence>, orders: &[Order]) {
     let mut all = Orders::default();
     for order in orders {
-        all = all.with(order.clone(), &"hans".into()).expect("taken");
+        all = all
+            .with(order.clone(), (&"hans".into(), "2026-03-03T10:00:00Z".parse().expect("a time")))
+            .expect("taken");
     }
     let mut rows = rows();
     rows.absences = absences;
@@ -192,6 +198,104 @@ fn b8_an_agent_who_is_moved_during_an_offer_keeps_it_and_is_moved_afterwards() {
     w.invite("03023125003", "a2", OFFER);
     w.request(IDA, Method::Invite);
     w.nothing(OLE);
+}
+
+#[test]
+fn b8_who_waits_for_somebody_whose_position_is_closed_goes_on_and_has_them_again_when_it_opens() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("mia", MIA);
+    w.register("hans", HANS);
+    w.talk("03023125002", "b2", HANS);
+    let mia = w.talk("03023125001", "b1", MIA).0;
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    take(&mut w, vec![], &[close_position("mia")]);
+    let (to, why) = steps(&w).pop().expect("a step");
+    assert_eq!(to, "person hans");
+    assert!(why.contains("mia is not absent"), "{why}");
+    let left = &steps(&w)[steps(&w).len() - 2].1;
+    assert_eq!(left, "manager: mia position closed by hans (B8)");
+    // Her call goes on and ends as any other; then nothing is offered to her.
+    hangs_up(&mut w, MIA, &mia);
+    w.run(secs(6));
+    w.nothing(MIA);
+    take(&mut w, vec![], &[]);
+    w.request(MIA, Method::Invite);
+}
+
+#[test]
+fn b8_whose_position_is_closed_is_offered_nothing_whatever_they_do() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("hans", HANS);
+    take(&mut w, vec![], &[close_position("ole")]);
+    for code in ["*14", "*12", "*11"] {
+        w.dial(OLE, "ole", code, OFFER);
+    }
+    w.register("ole", OLE);
+    w.run(secs(90));
+    w.take_at_host("192.0.2.30");
+    w.register("ida", IDA);
+    let ida = busy(&mut w, "b1", IDA);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.nothing(OLE);
+    w.nothing(HANS);
+    hangs_up(&mut w, IDA, &ida);
+    w.run(secs(6));
+    let offered = w.request(IDA, Method::Invite);
+    w.reply(IDA, &offered, 603, "");
+    w.request(HANS, Method::Invite);
+    let (to, why) = steps(&w).pop().expect("a step");
+    assert_eq!(to, "person hans");
+    assert!(why.starts_with("role operator: ole position closed by hans (B8), ida "), "{why}");
+    w.nothing(OLE);
+}
+
+#[test]
+fn b8_a_phone_that_rings_when_its_position_is_closed_may_answer_and_who_refuses_gets_no_more() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("hans", HANS);
+    w.invite("03023125002", "a1", OFFER);
+    let offered = w.request(OLE, Method::Invite);
+    w.reply(OLE, &offered, 180, "");
+    take(&mut w, vec![], &[close_position("ole")]);
+    w.nothing(OLE);
+    w.nothing(HANS);
+    w.reply(OLE, &offered, 603, "");
+    w.request(OLE, Method::Ack);
+    w.request(HANS, Method::Invite);
+}
+
+#[test]
+fn b8_a_break_outlives_the_opening_of_a_position() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("hans", HANS);
+    take(&mut w, vec![], &[close_position("ole")]);
+    w.dial(OLE, "ole", "*13", OFFER);
+    w.run(secs(60));
+    w.take_at_host("192.0.2.30");
+    take(&mut w, vec![], &[]);
+    w.invite("03023125002", "a1", OFFER);
+    w.request(HANS, Method::Invite);
+    w.nothing(OLE);
+}
+
+#[test]
+fn b8_no_call_is_moved_to_a_closed_position() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.register("mia", MIA);
+    busy(&mut w, "b1", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let call = arrived(&w);
+    take(&mut w, vec![], &[close_position("mia")]);
+    let why = move_call(&mut w, call, "mia", "hans").expect_err("refused");
+    assert!(why.contains("mia position closed by hans (B8)"), "{why}");
+    assert!(why.contains("stays where it is"), "{why}");
 }
 
 /// The newest call.

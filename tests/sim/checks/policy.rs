@@ -90,7 +90,10 @@ impl Check for Paper {
         let overdue = overdue.map(|(key, _)| *key).collect();
         let call = self.overdue.look(sim.now, overdue, Duration::from_millis(100));
         must(call.is_none(), || format!("{call:?} stays in a step whose `wait` is over (C7)"))?;
-        let refused = sim.book.stories_open().into_iter().filter(|(_, s)| is_refused(s));
+        let stories = sim.book.stories_open();
+        let refused = stories.into_iter().filter(|(key, s)| {
+            today(sim, key.shard().index(), s).is_some_and(|verdict| is_refused(s, &verdict))
+        });
         let refused = refused.map(|(key, _)| *key).collect();
         let call = self.refused.look(sim.now, refused, Duration::from_millis(100));
         must(call.is_none(), || format!("{call:?} waits for who has refused or missed it (C7)"))
@@ -110,8 +113,8 @@ fn is_overdue(sim: &Sim, story: &Story) -> bool {
 }
 
 /// The step is directed at one person, who has said no, or nothing.
-fn is_refused(story: &Story) -> bool {
-    let (Some((step, since)), Some(verdict)) = (waits(story), &story.verdict) else { return false };
+fn is_refused(story: &Story, verdict: &Verdict) -> bool {
+    let Some((step, since)) = waits(story) else { return false };
     let directed = !matches!(verdict.levels.get(step), Some(level) if level.len() != 1);
     let one = verdict.levels.get(step).and_then(|level| level.first());
     let said_no = one.is_some_and(|(name, _)| {
@@ -186,8 +189,8 @@ fn offered(
     let view = &sim.views[shard];
     // When the call came, and today: as some worker has it, for one that stood still may be behind, and one
     // of them keeps the board's groups.
-    let newest = Office::of(&sim.absent, &sim.moved);
-    let offices = sim.views.iter().map(View::office).chain([newest]);
+    let newest = sim.view();
+    let offices = sim.views.iter().chain([&newest]).map(View::office);
     let today: Vec<Verdict> = offices.filter_map(|o| by_paper(sim, &o, story)).collect();
     let verdicts = today.iter().chain([verdict]);
     let reasons: Vec<_> =
@@ -204,7 +207,7 @@ fn offered(
     let settled = sim.is_undisturbed();
     let heard = sim.now > sim.told_all;
     must(!(away && settled && heard), || {
-        format!("{agent} is offered {key} and is absent or off shift (C7)")
+        format!("{agent} is offered {key} and is absent, off shift or closed (C7, B8)")
     })?;
     let missed = sim.book.missed.get(agent).is_some_and(|at| {
         let back = sim.book.resumed.get(agent).is_some_and(|back| back >= at);

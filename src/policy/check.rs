@@ -66,6 +66,10 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
     for group in policy.helps.iter().flat_map(|help| &help.named) {
         check.group(group);
     }
+    for (person, help, count) in policy.overfull(directory) {
+        let hint = "a role less, or fewer helpers (B7)".to_owned();
+        check.error(help.span.clone(), super::help::overfull(person, help, count), Some(hint));
+    }
     check.found
 }
 

@@ -201,6 +201,7 @@ const CLAUSES: &[Clause] = &[
             "b7_everything_that_is_wrong_with_help_is_told_at_its_place_at_once",
             "b7_helpers_are_offered_calls_when_the_wait_has_passed_the_threshold",
             "b7_helpers_stop_when_the_wait_is_below_the_lower_threshold",
+            "b7_who_would_help_in_a_seventeenth_group_is_told_by_check_with_the_line_of_the_help",
         ],
     },
     Clause {
@@ -226,6 +227,7 @@ const CLAUSES: &[Clause] = &[
             "b8_an_emergency_plan_is_applied_and_reverted_as_a_whole",
             "b8_an_idle_agent_who_is_moved_gets_the_waiting_caller_at_once",
             "b8_an_order_moves_a_person_between_groups_until_it_is_taken_back",
+            "b8_an_order_that_gives_somebody_a_seventeenth_group_is_refused",
             "b8_no_call_is_moved_to_a_closed_position",
             "b8_orders_are_bounded_and_survive_their_text",
             "b8_orders_are_seen_at_once_stand_over_a_restart_and_are_taken_back_by_a_supervisor",

@@ -6,14 +6,15 @@
 //!          ◄───────────────────────────────────────────────────────────
 //!           longest wait < closes_at, and somebody of the group is there
 //! ```
-//! Knows no directory: whether the groups exist is asked by `check`.
+//! Whether the groups exist is asked by `check`.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Policy;
 use super::fields::{At, Fields, Reader, Value};
-use crate::domain::GroupName;
+use crate::domain::{AgentId, Directory, GROUPS_PER_PERSON_MAX, GroupName, Person, QueueId};
 
 /// Bounds of the thresholds.
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3_600);
@@ -51,6 +52,54 @@ impl Help {
         }
         all
     }
+}
+
+impl Policy {
+    /// Where a person helps: the queues of the groups that one of theirs helps, and that they do not serve
+    /// themselves; in the order of the file.
+    pub fn helps_in<'a>(
+        &'a self,
+        directory: &'a Directory,
+        agent: AgentId,
+    ) -> impl Iterator<Item = (&'a Help, QueueId)> {
+        let own = directory.queues_of(agent);
+        self.helps.iter().filter_map(move |help| {
+            let mut helpers = help.helpers.iter().filter_map(|group| directory.group_queue(group));
+            let queue = directory.group_queue(&help.group)?;
+            let helps = helpers.any(|queue| own.contains(&queue)) && !own.contains(&queue);
+            helps.then_some((help, queue))
+        })
+    }
+
+    /// People who serve and help in more groups than the board has places for, with the first help that
+    /// is one too many, and how many groups it would be.
+    pub(super) fn overfull<'a>(
+        &'a self,
+        directory: &'a Directory,
+    ) -> impl Iterator<Item = (&'a Person, &'a Help, usize)> {
+        directory.agents().filter_map(|(agent, person)| {
+            // The own queue is no group's.
+            let own = directory.queues_of(agent).len() - 1;
+            let helps: Vec<(&Help, QueueId)> = self.helps_in(directory, agent).collect();
+            let (help, _) = helps.get(GROUPS_PER_PERSON_MAX.saturating_sub(own))?;
+            Some((&**person, *help, own + helps.len()))
+        })
+    }
+
+    /// The same in words, for who orders it.
+    pub fn too_many_groups(&self, directory: &Directory) -> Vec<String> {
+        self.overfull(directory)
+            .map(|(person, help, count)| overfull(person, help, count))
+            .collect()
+    }
+}
+
+/// `kai would serve 17 groups, helping operator: 16 are possible`.
+pub(super) fn overfull(person: &Person, help: &Help, count: usize) -> String {
+    let (id, group) = (&person.id, &help.group);
+    format!(
+        "{id} would serve {count} groups, helping {group}: {GROUPS_PER_PERSON_MAX} are possible"
+    )
 }
 
 fn read(mut fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<Help> {

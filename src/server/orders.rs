@@ -32,6 +32,12 @@ impl Server {
         let directory =
             texts::ordered_directory(Some(&before), hub.rows(), orders.clone(), &compiled);
         let directory = directory.map_err(|problems| in_words(&problems))?;
+        let policy = hub.current.policy.load();
+        let known = policy.too_many_groups(&before);
+        let too_many = policy.too_many_groups(&directory);
+        if let Some(why) = too_many.into_iter().find(|why| !known.contains(why)) {
+            return Err(why);
+        }
         let by = format!("{supervisor} ({by})");
         tracing::info!("a supervisor's order");
         tracing::debug!(what, by, "this order");

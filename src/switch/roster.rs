@@ -38,17 +38,14 @@ impl Switch {
             None => Serve { head_start: settings.agent_head_start(None), ..Serve::from(queue) },
         };
         let mut row: Vec<Serve> = directory.queues_of(agent).into_iter().map(serve).collect();
-        for help in self.core.policy.helps() {
-            let helps = help.helpers.iter().filter_map(|group| directory.group_queue(group));
-            let helps =
-                helps.into_iter().any(|queue| row.iter().any(|s| s.queue == queue && !s.helper));
-            let Some(queue) = directory.group_queue(&help.group) else { continue };
-            if helps && row.iter().all(|serve| serve.queue != queue) {
-                row.push(Serve { helper: true, ..serve(queue) });
-            }
+        let helps = self.core.policy.helps_in(directory, agent);
+        row.extend(helps.map(|(_, queue)| Serve { helper: true, ..serve(queue) }));
+        if row.len() > GROUPS_MAX + 1 {
+            // Configuration and orders are refused that ask for it: only another program's roles can.
+            let groups = row.len() - 1;
+            tracing::error!(agent = agent.0, groups, "helps in no more groups than a row holds");
+            row.truncate(GROUPS_MAX + 1);
         }
-        // The own queue and as many groups as a row holds: helpers' come last.
-        row.truncate(GROUPS_MAX + 1);
         row
     }
 

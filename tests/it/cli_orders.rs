@@ -159,6 +159,48 @@ fn b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1() {
     assert_eq!(scene.fails(&["agent", "move", "olga.reim", "--to", "finance"]).0, 2, "by whom?");
 }
 
+/// Eight roles in a department: sixteen groups, of which the last is `last`.
+fn versatile(scene: &Scene, last: &str) {
+    let roles = ["a", "b", "c", "d", "e", "f", "g", last].join(" ");
+    let csv = format!("id;name;roles;department\nvera.satil;Vera;{roles};sales_support\n");
+    scene.ok(&["import", "people", &scene.write("more.csv", csv.as_bytes())]);
+}
+
+#[test]
+fn b7_who_would_help_in_a_seventeenth_group_is_told_by_check_with_the_line_of_the_help() {
+    let scene = scene();
+    versatile(&scene, "manager");
+    let output = scene.run(&["check"]);
+    let text = super::cli_scene::out(&output) + &super::cli_scene::err(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let why = "vera.satil would serve 17 groups, helping operator: 16 are possible";
+    let line = text.lines().find(|line| line.contains(why)).expect(why);
+    assert!(line.contains("policy.toml:"), "{line}");
+}
+
+#[test]
+fn b8_an_order_that_gives_somebody_a_seventeenth_group_is_refused() {
+    let scene = scene();
+    versatile(&scene, "h");
+    let _server = scene.serve();
+    let order = ["agent", "move", "vera.satil", "--from", "h", "--to", "manager of market"];
+    let (code, why) = scene.fails(&[&order[..], &["--by", "nina.adler"]].concat());
+    assert_eq!(code, 1, "{why}");
+    assert!(why.contains("vera.satil would serve 17 groups, helping operator"), "{why}");
+    let order = [
+        "agent",
+        "move",
+        "vera.satil",
+        "--from",
+        "h of sales_support",
+        "--to",
+        "finance of finance",
+    ];
+    let (_, why) = scene.fails(&[&order[..], &["--by", "nina.adler"]].concat());
+    assert!(why.contains("vera.satil: 17 groups, 16 are possible"), "{why}");
+    assert_eq!(scene.json(&["status"])["orders"], Value::Array(vec![]), "nothing was changed");
+}
+
 #[test]
 fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
     let scene = scene();

@@ -19,6 +19,23 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
 }
 
 #[test]
+fn more_roles_than_a_person_can_serve_are_refused_whichever_column_comes_later() {
+    let scene = Scene::new();
+    let nine = "a b c d e f g h i";
+    let text = format!("id;name;roles;department\nx;X;{nine};\ny;Y;{nine};d\n");
+    let report = scene.import(ImportKind::People, &text).expect("a report");
+    assert_eq!(report.bad.len(), 1, "{report:?}");
+    assert!(report.bad[0].reason.starts_with("9 roles make 18 groups"), "{report:?}");
+    scene.import(ImportKind::People, &format!("id;name;roles\nx;X;{nine}\n")).expect("a report");
+    let report = scene.import(ImportKind::People, "id;department\nx;d\n").expect("a report");
+    assert!(report.bad[0].reason.contains("16 are possible"), "{report:?}");
+    scene.import(ImportKind::People, "id;name;department\nz;Z;d\n").expect("a report");
+    let report =
+        scene.import(ImportKind::People, &format!("id;roles\nz;{nine}\n")).expect("a report");
+    assert!(report.bad[0].reason.contains("16 are possible"), "{report:?}");
+}
+
+#[test]
 fn the_same_rows_come_out_of_every_separator_encoding_and_spreadsheet() {
     let semicolons = "sep=;\r\ncode;name;type;numbers;balance\r\nA1;Anna;retail;030 23125-001;1.234,56\r\n\
                       A2;Bea;own_outlet;\"+44 20 7946 0001; +44 20 7946 0002\";\r\n";

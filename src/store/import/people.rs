@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
 use super::{ImportOptions, Notes, Table, Written, fields};
+use crate::domain::GROUPS_PER_PERSON_MAX;
 use crate::store::db::WriteError;
 use crate::store::people::{person_exists, store_password};
 use crate::store::{did_you_mean, password};
@@ -134,6 +135,13 @@ impl Table for PersonRows {
         if row.password.is_some() && sip_user(db, row)?.is_none() {
             return refused("a password without a sip_user protects nothing".into());
         }
+        let (roles, groups) = groups(db, row)?;
+        if groups > GROUPS_PER_PERSON_MAX {
+            return refused(format!(
+                "{roles} roles make {groups} groups, for each is one of the company and one of the \
+                 department: {GROUPS_PER_PERSON_MAX} are possible"
+            ));
+        }
         if let Some(superior) = row.text("supervisor") {
             self.supervisors.push((line, superior.to_owned()));
         }
@@ -221,6 +229,25 @@ fn sip_user(db: &Connection, row: &PersonRow) -> rusqlite::Result<Option<String>
     }
     let text = "SELECT sip_user FROM people WHERE id = ?1";
     Ok(db.query_row(text, [&row.id], |found| found.get(0)).optional()?.flatten())
+}
+
+/// How many roles the person has after this row, and how many groups those make.
+fn groups(db: &Connection, row: &PersonRow) -> rusqlite::Result<(usize, usize)> {
+    let roles = match &row.roles {
+        Some(roles) => roles.len(),
+        None => {
+            let text = "SELECT count(*) FROM person_roles WHERE person = ?1";
+            db.query_row(text, [&row.id], |found| found.get::<_, i64>(0))? as usize
+        }
+    };
+    let department = match row.column("department") {
+        Some(department) => department.is_some(),
+        None => {
+            let text = "SELECT department IS NOT NULL FROM people WHERE id = ?1";
+            db.query_row(text, [&row.id], |found| found.get(0)).optional()?.unwrap_or(false)
+        }
+    };
+    Ok((roles, if department { 2 * roles } else { roles }))
 }
 
 /// Makes the person's roles and levels these; says whether they were others.

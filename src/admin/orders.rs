@@ -68,19 +68,41 @@ fn group(name: &str) -> Result<GroupName, Failure> {
 
 fn plans_text(plans: &Value) -> String {
     let mut out = String::new();
+    let in_force = &plans["in_force"];
     for plan in plans["plans"].as_array().into_iter().flatten() {
-        let by = cell(plan, "in_force_by");
-        let state = if by.is_empty() { String::new() } else { format!(", in force by {by}") };
-        out.push_str(&format!("{} ({}){state}\n", cell(plan, "plan"), cell(plan, "clause")));
+        out.push_str(&format!("{} ({})", cell(plan, "plan"), cell(plan, "clause")));
+        if !cell(plan, "in_force_by").is_empty() {
+            out.push_str(&in_force_text(in_force));
+            continue;
+        }
+        out.push('\n');
         for order in plan["moves"].as_array().into_iter().flatten() {
             out.push_str(&format!("  {}\n", order.as_str().unwrap_or_default()));
         }
+    }
+    if plans["deleted"] == true {
+        let name = cell(in_force, "plan");
+        out.push_str(&format!("{name} (not in the policy any more)"));
+        out.push_str(&in_force_text(in_force));
     }
     if out.is_empty() {
         out.push_str("the policy has no emergency plans ([[emergency]])\n");
     }
     for order in plans["orders"].as_array().into_iter().flatten() {
         out.push_str(&format!("ordered: {}\n", order_text(order)));
+    }
+    out
+}
+
+/// `, in force by nina.adler since …, 2 of 3 orders stand`, and the orders.
+fn in_force_text(plan: &Value) -> String {
+    let (by, at) = (cell(plan, "by"), cell(plan, "at"));
+    let (stand, of) = (cell(plan, "stand"), cell(plan, "of"));
+    let mut out = format!(", in force by {by} since {at}, {stand} of {of} orders stand\n");
+    for order in plan["moves"].as_array().into_iter().flatten() {
+        let (what, by) = (cell(order, "move"), cell(order, "taken_back_by"));
+        let back = if by.is_empty() { String::new() } else { format!(": taken back by {by}") };
+        out.push_str(&format!("  {what}{back}\n"));
     }
     out
 }

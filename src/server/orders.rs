@@ -1,11 +1,14 @@
 //! What supervisors order (clause B8): asked of the directory, written down, put into effect; one at a
 //! time. It stands over restarts, until a supervisor takes it back.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Server, texts};
-use crate::domain::{Directory, Order, Orders, PersonId};
+use crate::domain::{Directory, Order, Orders, PersonId, Standing};
 use crate::policy::Problem;
 use crate::switch::{Input, What};
 
@@ -28,6 +31,8 @@ impl Server {
         let hub = &self.hub;
         let before = hub.current.directory.load_full();
         let (orders, what) = self.changed_orders(&before, change, supervisor)?;
+        let taken_back = taken_back(before.orders(), &orders, change);
+        let what = format!("{what}{}", taken_back.as_deref().unwrap_or_default());
         let compiled = self.compiled.load();
         let directory =
             texts::ordered_directory(Some(&before), hub.rows(), orders.clone(), &compiled);
@@ -44,8 +49,8 @@ impl Server {
         let (said, by) = (what.as_str().into(), by.as_str().into());
         hub.record(What::Ordered { what: said, orders: orders.clone(), by });
         hub.take_directory(directory);
-        if !matches!(change, Change::Order(_)) {
-            self.tell_superior(&before, supervisor, &what);
+        if taken_back.is_some() || !matches!(change, Change::Order(_)) {
+            self.tell_superiors(&before, supervisor, &what);
         }
         Ok(json!({ "done": what, "by": supervisor, "orders": orders }))
     }
@@ -82,7 +87,7 @@ impl Server {
             }
             Change::Revert => {
                 let next = orders.without_plan()?;
-                let gone = orders.iter().filter(|s| s.plan.is_some());
+                let gone = orders.of_plan().filter(|standing| standing.taken_back.is_none());
                 gone.map(|standing| &standing.order).try_for_each(may)?;
                 let name = orders.plan().map(|(name, _)| name.to_string()).unwrap_or_default();
                 Ok((next, format!("plan {name} reverted")))
@@ -90,13 +95,18 @@ impl Server {
         }
     }
 
-    /// The superior of who switched an emergency plan hears of it at once.
-    fn tell_superior(&self, directory: &Directory, supervisor: &PersonId, what: &str) {
-        let person = directory.agent(supervisor).and_then(|agent| directory.person(agent));
-        let Some(to) = person.and_then(|person| person.supervisor.clone()) else { return };
-        let Some(home) = self.hub.home(&to) else { return };
-        let text = format!("{what} (by {supervisor})").into();
-        self.hub.inboxes[home.index()].push(Input::Tell { to, text });
+    /// The superiors of who changes an emergency plan, and of who had switched it, hear of it at once.
+    fn tell_superiors(&self, directory: &Directory, supervisor: &PersonId, what: &str) {
+        let at = self.hub.clock.wall();
+        let switched = directory.orders().plan().map(|(_, by)| by);
+        let whose = std::iter::once(supervisor).chain(switched);
+        let told: BTreeSet<PersonId> =
+            whose.filter_map(|person| superior(directory, person, at)).collect();
+        for to in told.into_iter().filter(|to| to != supervisor) {
+            let Some(home) = self.hub.home(&to) else { continue };
+            let text = format!("{what} (by {supervisor})").into();
+            self.hub.inboxes[home.index()].push(Input::Tell { to, text });
+        }
     }
 
     /// The emergency plans of the policy, and what is in force.
@@ -104,14 +114,57 @@ impl Server {
         let policy = self.hub.current.policy.load();
         let directory = self.hub.current.directory.load();
         let orders = directory.orders();
-        let in_force = orders.plan();
+        let in_force = in_force(orders);
         let plans = policy.emergencies().map(|plan| {
-            let by = in_force.filter(|(name, _)| **name == plan.name).map(|(_, by)| by);
+            let state = in_force.as_ref().filter(|state| state["plan"] == *plan.name);
             let moves: Vec<String> = plan.orders().map(Order::to_string).collect();
-            json!({ "plan": plan.name, "clause": plan.clause, "moves": moves, "in_force_by": by })
+            let by = state.map(|state| &state["by"]);
+            let (name, clause) = (&plan.name, &plan.clause);
+            json!({ "plan": name, "clause": clause, "moves": moves, "in_force_by": by })
         });
-        json!({ "plans": plans.collect::<Vec<_>>(), "in_force": in_force, "orders": orders })
+        let plans: Vec<Value> = plans.collect();
+        let in_policy = |state: &Value| plans.iter().any(|plan| plan["plan"] == state["plan"]);
+        let deleted = in_force.as_ref().is_some_and(|state| !in_policy(state));
+        json!({ "plans": plans, "in_force": in_force, "deleted": deleted, "orders": orders })
     }
+}
+
+/// The plan in force: who switched it and when, and what became of each of its orders.
+pub(super) fn in_force(orders: &Orders) -> Option<Value> {
+    let first = orders.of_plan().next()?;
+    let all: Vec<&Standing> = orders.of_plan().collect();
+    let stands = all.iter().filter(|standing| standing.taken_back.is_none()).count();
+    let moves = all.iter().map(|standing| {
+        json!({ "move": standing.order.to_string(), "taken_back_by": standing.taken_back })
+    });
+    Some(json!({
+        "plan": first.plan,
+        "by": first.by,
+        "at": first.at,
+        "stand": stands,
+        "of": all.len(),
+        "moves": moves.collect::<Vec<_>>(),
+    }))
+}
+
+/// What an order by hand took out of the plan in force, in words.
+fn taken_back(before: &Orders, after: &Orders, change: &Change) -> Option<String> {
+    let (Change::Order(_), Some((name, _))) = (change, before.plan()) else { return None };
+    let stand = |orders: &Orders| orders.of_plan().filter(|s| s.taken_back.is_none()).count();
+    let (left, all) = (stand(after), before.of_plan().count());
+    match left {
+        _ if left == stand(before) => None,
+        0 => Some(format!(": nothing stands of the plan {name} any more, it is over")),
+        _ => Some(format!(": of the plan {name} {left} of {all} orders stand")),
+    }
+}
+
+/// Clause B6: the direct superior; absent, the next above who is there.
+fn superior(directory: &Directory, person: &PersonId, at: Timestamp) -> Option<PersonId> {
+    let ladder = directory.superiors(directory.agent(person)?);
+    let people = || ladder.iter().filter_map(|agent| directory.person(*agent));
+    let there = people().find(|person| directory.absence(person, at).is_none());
+    there.or_else(|| people().next()).map(|person| person.id.clone())
 }
 
 fn listed(orders: &[Order]) -> String {

@@ -50,7 +50,7 @@ impl Server {
             "refused": *super::lock(&self.refused),
             "people": directory.agents().count(),
             "orders": directory.orders(),
-            "plan": directory.orders().plan().map(|(plan, by)| json!({ "plan": plan, "by": by })),
+            "plan": super::orders::in_force(directory.orders()),
             "calls": sum("calls"),
             "waiting": sum("waiting"),
             "talking": sum("talking"),

@@ -217,11 +217,20 @@ fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
     };
     assert_eq!(closed(&scene), "nina.adler");
     assert!(scene.ok(&["plan"]).contains("rush (B8), in force by nina.adler"));
+    scene.ok(&[&["agent", "back", "fritz.ebner"], &nina[..]].concat());
+    let plan = scene.ok(&["plan"]);
+    assert!(
+        plan.contains(
+            ", 3 of 4 orders stand\n  fritz.ebner moved to operator: taken back by nina.adler\n"
+        ),
+        "{plan}"
+    );
     let (_, why) = scene.fails(&[&["plan", "apply", "evacuation"], &nina[..]].concat());
     assert!(why.contains("the plan rush is in force"), "{why}");
     drop(server);
     let _server = scene.serve();
     assert_eq!(scene.json(&["status"])["plan"]["plan"], "rush");
+    assert_eq!(scene.json(&["status"])["plan"]["stand"], 3, "over a restart too");
     scene.ok(&[&["plan", "revert"], &nina[..]].concat());
     assert_eq!(groups(&scene, "fritz.ebner"), ["finance", "finance of finance"]);
     assert_eq!(closed(&scene), Value::Null);

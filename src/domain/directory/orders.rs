@@ -4,7 +4,8 @@
 //! ```text
 //!   roles of the person ─► orders in their order, the newest wins ─► groups served, what is closed
 //!                               │
-//!                     those of an emergency plan go with the plan
+//!        those of an emergency plan go with the plan; one that a supervisor takes back before has no
+//!        effect, and the plan is over with the last of them
 //! ```
 //! A position is a person's place at work: while it is closed the person is gone (clause C7), whatever they
 //! do. Opening it ends the closing and nothing else: a break of their own is theirs.
@@ -144,6 +145,9 @@ pub struct Standing {
     /// The emergency plan that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Arc<str>>,
+    /// Who took it back while the rest of its plan stands: it has no effect any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<PersonId>,
 }
 
 impl Standing {
@@ -158,10 +162,13 @@ impl Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.order, self.by_whom())?;
-        match &self.plan {
-            Some(plan) => write!(f, ", plan {plan})"),
-            None => f.write_str(")"),
+        if let Some(plan) = &self.plan {
+            write!(f, ", plan {plan}")?;
         }
+        if let Some(by) = &self.taken_back {
+            write!(f, ", taken back by {by}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -184,9 +191,19 @@ impl Orders {
         self.0.iter()
     }
 
+    /// Those that count, oldest first.
+    fn in_effect(&self) -> impl DoubleEndedIterator<Item = &Standing> {
+        self.0.iter().filter(|s| s.taken_back.is_none())
+    }
+
     /// The emergency plan in force, and who switched it.
     pub fn plan(&self) -> Option<(&Arc<str>, &PersonId)> {
         self.0.iter().find_map(|s| s.plan.as_ref().map(|plan| (plan, &s.by)))
+    }
+
+    /// The orders of the emergency plan in force, those taken back included; empty if none is.
+    pub fn of_plan(&self) -> impl Iterator<Item = &Standing> {
+        self.0.iter().filter(|s| s.plan.is_some())
     }
 
     /// These with one more by `by`; what it takes the place of is gone. Errors: in words, for whoever
@@ -195,45 +212,45 @@ impl Orders {
         let mut next = self.clone();
         match &order {
             Order::Back { person } => {
-                next.0.retain(|s| !moves(&s.order, person));
-                if next == *self {
+                if self.moved(person).is_none() {
                     return Err(format!("{person} was not moved: see `telefonist agents`"));
                 }
+                next.take_back(|order| moves(order, person), by);
                 return Ok(next);
             }
             Order::Open { group } => {
                 if self.closed(group).is_none() {
                     return Err(format!("queue {group} is open: see `telefonist queues`"));
                 }
-                next.0.retain(|s| !doors(&s.order, group));
+                next.take_back(|order| doors(order, group), by);
                 return Ok(next);
             }
             Order::Close { group } => {
                 if let Some(other) = self.closed(group) {
                     return Err(format!("queue {group} is closed already, by {other}"));
                 }
-                next.0.retain(|s| s.plan.is_some() || !doors(&s.order, group));
+                next.take_back(|order| doors(order, group), by);
             }
             Order::OpenPosition { person } => {
                 if self.position_closed(person).is_none() {
                     let hint = "see `telefonist agents`";
                     return Err(format!("the position of {person} is open: {hint}"));
                 }
-                next.0.retain(|s| !positions(&s.order, person));
+                next.take_back(|order| positions(order, person), by);
                 return Ok(next);
             }
             Order::ClosePosition { person } => {
                 if let Some(Standing { by, .. }) = self.position_closed(person) {
                     return Err(format!("the position of {person} is closed already, by {by}"));
                 }
-                next.0.retain(|s| s.plan.is_some() || !positions(&s.order, person));
+                next.take_back(|order| positions(order, person), by);
             }
             Order::Move { person, from: None, .. } => {
-                next.0.retain(|s| s.plan.is_some() || !moves(&s.order, person));
+                next.take_back(|order| moves(order, person), by);
             }
             Order::Move { .. } => {}
         }
-        next.push(Standing { order, by: by.clone(), at: Some(at), plan: None })?;
+        next.push((order, None), (by, at))?;
         Ok(next)
     }
 
@@ -250,8 +267,7 @@ impl Orders {
         }
         let mut next = self.clone();
         for order in orders {
-            let (order, plan) = (order.clone(), Some(name.clone()));
-            next.push(Standing { order, by: by.clone(), at: Some(at), plan })?;
+            next.push((order.clone(), Some(name.clone())), (by, at))?;
         }
         Ok(next)
     }
@@ -267,7 +283,7 @@ impl Orders {
 
     /// Who closed the queue of `group`; `None` if it is open.
     pub fn closed(&self, group: &GroupName) -> Option<&PersonId> {
-        match self.0.iter().rev().find(|s| doors(&s.order, group)) {
+        match self.in_effect().rev().find(|s| doors(&s.order, group)) {
             Some(Standing { order: Order::Close { .. }, by, .. }) => Some(by),
             _ => None,
         }
@@ -275,14 +291,14 @@ impl Orders {
 
     /// The order that closed the position of `person`; `None` if it is open.
     pub fn position_closed(&self, person: &PersonId) -> Option<&Standing> {
-        let last = self.0.iter().rev().find(|s| positions(&s.order, person))?;
+        let last = self.in_effect().rev().find(|s| positions(&s.order, person))?;
         matches!(last.order, Order::ClosePosition { .. }).then_some(last)
     }
 
     /// Everybody whose position is closed, and by which order.
     pub(super) fn closed_positions(&self) -> BTreeMap<PersonId, Standing> {
         let mut closed = BTreeMap::new();
-        for standing in &self.0 {
+        for standing in self.in_effect() {
             match &standing.order {
                 Order::ClosePosition { person } => {
                     closed.insert(person.clone(), standing.clone());
@@ -298,7 +314,7 @@ impl Orders {
 
     /// Who moved `person` last; `None` if their roles count.
     pub fn moved(&self, person: &PersonId) -> Option<&PersonId> {
-        let last = self.0.iter().rev().find(|s| moves(&s.order, person))?;
+        let last = self.in_effect().rev().find(|s| moves(&s.order, person))?;
         (!matches!(last.order, Order::Back { .. })).then_some(&last.by)
     }
 
@@ -309,7 +325,7 @@ impl Orders {
         own: BTreeSet<super::GroupKey>,
     ) -> BTreeSet<super::GroupKey> {
         let mut groups = own.clone();
-        for standing in &self.0 {
+        for standing in self.in_effect() {
             match &standing.order {
                 Order::Back { person: who } if who == person => groups.clone_from(&own),
                 Order::Move { person: who, to, from } if who == person => {
@@ -330,11 +346,28 @@ impl Orders {
         groups
     }
 
-    fn push(&mut self, standing: Standing) -> Result<(), String> {
+    /// Orders by hand go; those of the plan in force have no effect any more, and when the last is taken
+    /// back the plan is over.
+    fn take_back(&mut self, which: impl Fn(&Order) -> bool, by: &PersonId) {
+        self.0.retain(|s| s.plan.is_some() || !which(&s.order));
+        for standing in self.0.iter_mut().filter(|s| which(&s.order)) {
+            standing.taken_back.get_or_insert_with(|| by.clone());
+        }
+        if self.of_plan().all(|standing| standing.taken_back.is_some()) {
+            self.0.retain(|standing| standing.plan.is_none());
+        }
+    }
+
+    fn push(
+        &mut self,
+        (order, plan): (Order, Option<Arc<str>>),
+        (by, at): Hand<'_>,
+    ) -> Result<(), String> {
         if self.0.len() >= ORDERS_MAX {
             return Err(format!("{ORDERS_MAX} orders stand already: take some back first"));
         }
-        self.0.push(standing);
+        let (by, at) = (by.clone(), Some(at));
+        self.0.push(Standing { order, by, at, plan, taken_back: None });
         Ok(())
     }
 }

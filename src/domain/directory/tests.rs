@@ -363,6 +363,37 @@ fn b8_a_plan_goes_as_a_whole_and_leaves_what_was_ordered_by_hand() {
 }
 
 #[test]
+fn b8_an_order_of_a_plan_that_is_taken_back_has_no_effect_and_the_last_one_ends_the_plan() {
+    let (sue, plan): (PersonId, Arc<str>) = (PersonId::new("sue"), "fire".into());
+    let (hans, ole) = (PersonId::new("hans"), PersonId::new("ole"));
+    let set = [moved("ole", "finance", None), Order::Close { group: group("operator") }];
+    let by_hand = Orders::default().with(Order::Close { group: group("helper") }, by(&hans));
+    let orders = by_hand.clone().expect("taken").with_plan(&plan, &set, by(&sue)).expect("taken");
+    let back = orders.with(Order::Back { person: ole.clone() }, by(&hans)).expect("taken");
+    assert_eq!(back.moved(&ole), None);
+    assert_eq!(serving(&office(&back, vec![]), "operator"), ["ole", "ida"]);
+    let state: Vec<String> = back.of_plan().map(ToString::to_string).collect();
+    assert_eq!(
+        state,
+        [
+            "ole moved to finance (by sue at 2026-03-02T12:00:00Z, plan fire, taken back by hans)",
+            "queue operator closed (by sue at 2026-03-02T12:00:00Z, plan fire)",
+        ]
+    );
+    let again = Order::Back { person: ole.clone() };
+    assert!(back.with(again, by(&hans)).is_err(), "it is taken back");
+    let json = serde_json::to_string(&back).expect("plain data");
+    assert_eq!(serde_json::from_str::<Orders>(&json).ok().as_ref(), Some(&back));
+    // Another order by hand takes the place of the plan's.
+    let other = orders.with(moved("ole", "helper", None), by(&hans)).expect("taken");
+    assert_eq!(other.moved(&ole), Some(&hans));
+    assert_eq!(other.of_plan().filter(|s| s.taken_back.is_some()).count(), 1);
+    let over = back.with(Order::Open { group: group("operator") }, by(&hans)).expect("taken");
+    assert_eq!((over.plan(), Ok(&over)), (None, by_hand.as_ref()));
+    assert_eq!(back.without_plan().as_ref(), by_hand.as_ref());
+}
+
+#[test]
 fn b8_a_position_is_closed_until_a_supervisor_opens_it() {
     let (sue, ole) = (PersonId::new("sue"), PersonId::new("ole"));
     let close = Order::ClosePosition { person: ole.clone() };

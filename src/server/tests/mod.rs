@@ -1,6 +1,7 @@
-//! The whole server with a worker that breaks: real switches, journal and sockets.
+//! The whole server: real switches, journal and sockets. A worker that breaks; supervisors' orders.
 
 mod breaking;
+mod orders;
 mod scene;
 
 pub(super) use breaking::fragile;

@@ -50,6 +50,14 @@ clause = "B4"
 route = [{ to = "role operator", ring = "60s", wait = "90s" }, { to = "callback" }]
 "#;
 
+/// An emergency plan of the policy.
+const PLAN: &str = r#"
+[[emergency]]
+name = "rush"
+clause = "B8"
+moves = [{ close_position = "op2" }, { close_position = "op3" }]
+"#;
+
 const CALENDARS: &str = "[always]\nzone = \"UTC\"\n[always.week]\nmon-sun = \"00:00-24:00\"\n";
 
 /// One socket that speaks as several parties.
@@ -135,7 +143,7 @@ pub struct Scene {
     pub server: Arc<Server>,
     pub trunk: Peer,
     pub phones: Peer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -149,6 +157,7 @@ impl Scene {
         for (name, text) in files {
             std::fs::write(config.join(format!("{name}.toml")), text).expect("written");
         }
+        std::fs::write(config.join("policy.toml"), format!("{POLICY}{PLAN}")).expect("written");
         people(folder.path(), &state);
         let options = StartOptions {
             config_dir: config,
@@ -158,7 +167,14 @@ impl Scene {
         let server = Server::start(options).unwrap_or_else(|e| panic!("{e}"));
         let address = server.listeners()[0].bind;
         let (trunk, phones) = (Peer::new("127.0.0.3", address), Peer::new("127.0.0.2", address));
-        Self { server, trunk, phones, _folder: folder }
+        Self { server, trunk, phones, folder }
+    }
+
+    /// The policy without its emergency plan, taken over.
+    pub fn delete_the_plan(&self) {
+        let file = self.folder.path().join("config/policy.toml");
+        std::fs::write(file, POLICY).expect("written");
+        self.server.reload("test").expect("a good policy");
     }
 
     /// Registers a phone; all of them live on one socket.
@@ -230,7 +246,9 @@ impl Scene {
 fn people(folder: &Path, state: &Path) {
     let mut text = "id,name,roles,department,sip_user,supervisor,password\n".to_owned();
     for n in 1..=5 {
-        text += &format!("op{n},Operator {n},operator,support,20{n},,secret\n");
+        // Above op1, who leads, stands op5, and above that op4.
+        let superior = ["op5", "op1", "op1", "", "op4"][n - 1];
+        text += &format!("op{n},Operator {n},operator,support,20{n},{superior},secret\n");
     }
     let departments = "id,name,head,deputy_head,calendar,regions\nsupport,Support,op1,,always,\n";
     for (name, text) in [("people", &*text), ("departments", departments)] {

@@ -214,6 +214,8 @@ const CLAUSES: &[Clause] = &[
             "b8_a_closed_position_stays_closed_whatever_the_person_does_until_a_supervisor_opens_it",
             "b8_a_closed_queue_takes_nobody_until_it_is_opened",
             "b8_a_move_that_cannot_be_is_refused_in_words_and_the_call_stays",
+            "b8_a_move_that_changes_nothing_is_refused_and_piles_up_nowhere",
+            "b8_a_move_that_changes_nothing_is_told_from_one_that_does",
             "b8_a_moved_call_goes_on_when_its_new_queue_closes",
             "b8_a_phone_that_rings_when_its_position_is_closed_may_answer_and_who_refuses_gets_no_more",
             "b8_a_phone_that_rings_when_its_queue_is_closed_may_still_answer",

@@ -69,6 +69,7 @@ impl Server {
             Change::Order(order) => {
                 directory.knows(order)?;
                 may(order)?;
+                directory.changes(order)?;
                 Ok((orders.with(order.clone(), (supervisor, at))?, order.to_string()))
             }
             Change::Apply(name) => {

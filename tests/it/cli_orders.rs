@@ -122,6 +122,25 @@ fn b8_a_closed_position_stays_closed_whatever_the_person_does_until_a_supervisor
 }
 
 #[test]
+fn b8_a_move_that_changes_nothing_is_refused_and_piles_up_nowhere() {
+    let scene = scene();
+    let _server = scene.serve();
+    let order = |words: &[&str]| scene.run(&[words, &["--by", "nina.adler"]].concat());
+    let refused = |words: &[&str], why: &str| {
+        let output = order(words);
+        let said = super::cli_scene::err(&output);
+        assert_eq!((output.status.code(), said.contains(why)), (Some(1), true), "{said}");
+    };
+    let away = ["agent", "move", "olga.reim", "--to", "finance"];
+    let from = [&away[..], &["--from", "head"]].concat();
+    refused(&from, "olga.reim does not serve head");
+    assert!(order(&away).status.success());
+    refused(&away, "olga.reim serves finance already, and nothing else");
+    refused(&[&away[..], &["--from", "operator"]].concat(), "does not serve operator");
+    assert_eq!(scene.json(&["status"])["orders"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1() {
     let scene = scene();
     let _server = scene.serve();

@@ -329,16 +329,7 @@ impl Orders {
             match &standing.order {
                 Order::Back { person: who } if who == person => groups.clone_from(&own),
                 Order::Move { person: who, to, from } if who == person => {
-                    match from {
-                        Some(from) => groups.retain(|(role, department)| {
-                            *role != from.role
-                                || (from.department.is_some() && *department != from.department)
-                        }),
-                        None => groups.clear(),
-                    }
-                    // Who is one of a department is one of the company.
-                    groups.insert((to.role.clone(), None));
-                    groups.insert(to.key());
+                    moved(&mut groups, to, from.as_ref());
                 }
                 _ => {}
             }
@@ -370,6 +361,19 @@ impl Orders {
         self.0.push(Standing { order, by, at, plan, taken_back: None });
         Ok(())
     }
+}
+
+/// What somebody serves who is moved.
+fn moved(groups: &mut BTreeSet<super::GroupKey>, to: &GroupName, from: Option<&GroupName>) {
+    match from {
+        Some(from) => groups.retain(|(role, department)| {
+            *role != from.role || (from.department.is_some() && *department != from.department)
+        }),
+        None => groups.clear(),
+    }
+    // Who is one of a department is one of the company.
+    groups.insert((to.role.clone(), None));
+    groups.insert(to.key());
 }
 
 fn moves(order: &Order, person: &PersonId) -> bool {
@@ -404,6 +408,27 @@ impl Directory {
     /// The queue of a group that somebody serves or served.
     pub fn group_queue(&self, group: &GroupName) -> Option<super::QueueId> {
         self.group_queues.get(&group.key()).copied()
+    }
+
+    /// Why `order` would change nothing: the group that is to be left is not served, or what is served
+    /// stays as it is. In words, for whoever ordered it.
+    pub fn changes(&self, order: &Order) -> Result<(), String> {
+        let Order::Move { person, to, from } = order else { return Ok(()) };
+        let Some(known) = self.agent(person).and_then(|agent| self.person(agent)) else {
+            return Ok(());
+        };
+        let served = self.orders.groups(person, super::keys_of(known));
+        if let Some(from) = from.as_ref().filter(|from| !served.contains(&from.key())) {
+            return Err(format!("{person} does not serve {from}: see `telefonist agents --json`"));
+        }
+        let mut next = served.clone();
+        moved(&mut next, to, from.as_ref());
+        let only = from.is_none() && served.contains(&to.key());
+        match only && served.iter().all(|(role, _)| *role == to.role) {
+            true => Err(format!("{person} serves {to} already, and nothing else")),
+            false if next == served => Err(format!("{person} serves {to} already")),
+            false => Ok(()),
+        }
     }
 
     /// What `order` names and this directory does not have; in words, for whoever ordered it.

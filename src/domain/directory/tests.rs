@@ -394,6 +394,29 @@ fn b8_an_order_of_a_plan_that_is_taken_back_has_no_effect_and_the_last_one_ends_
 }
 
 #[test]
+fn b8_a_move_that_changes_nothing_is_told_from_one_that_does() {
+    let sue = PersonId::new("sue");
+    let here = office(&Orders::default(), vec![]);
+    let why = |directory: &Directory, order: &Order| directory.changes(order).expect_err("nothing");
+    let from = moved("ole", "finance", Some("helper"));
+    assert!(why(&here, &from).starts_with("ole does not serve helper"), "not one of theirs");
+    let from = moved("ole", "finance", Some("operator of money"));
+    assert!(why(&here, &from).starts_with("ole does not serve operator of money"));
+    let within = moved("ole", "operator", Some("operator of support"));
+    assert_eq!(here.changes(&within), Ok(()), "of the company, and no more of the department");
+    assert_eq!(here.changes(&moved("ida", "operator", Some("helper"))), Ok(()), "one less");
+    let why_not = why(&here, &moved("ole", "operator", None));
+    assert_eq!(why_not, "ole serves operator already, and nothing else");
+    let whole = moved("ida", "helper", None);
+    assert_eq!(here.changes(&whole), Ok(()));
+    let there = office(&Orders::default().with(whole.clone(), by(&sue)).expect("taken"), vec![]);
+    assert_eq!(why(&there, &whole), "ida serves helper already, and nothing else");
+    assert!(why(&there, &moved("ida", "helper", Some("operator"))).contains("does not serve"));
+    let same = moved("ida", "helper", Some("helper"));
+    assert_eq!(why(&there, &same), "ida serves helper already");
+}
+
+#[test]
 fn b8_a_position_is_closed_until_a_supervisor_opens_it() {
     let (sue, ole) = (PersonId::new("sue"), PersonId::new("ole"));
     let close = Order::ClosePosition { person: ole.clone() };

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 
-use super::Policy;
 use super::condition::Test;
 use super::fields::At;
 use super::problem::{Problem, Severity, Source, did_you_mean};
 use super::rule::End;
 use super::target::{Target, Which, Who};
+use super::{Emergency, Policy};
 use crate::domain::{Absence, DepartmentId, Directory, GroupName, Order, Person, PersonId, Role};
 
 /// Steps of the search for circles of deputies; with fewer overlapping absences it is exhaustive.
@@ -60,8 +60,9 @@ pub(super) fn names(policy: &Policy, directory: &Directory) -> Vec<Problem> {
             check.who(&owner.value, owner.span.clone());
         }
     }
-    for order in policy.emergencies.iter().flat_map(|plan| &plan.moves) {
-        check.order(order);
+    for plan in &policy.emergencies {
+        plan.moves.iter().for_each(|order| check.order(order));
+        check.plan(policy, plan);
     }
     for group in policy.helps.iter().flat_map(|help| &help.named) {
         check.group(group);
@@ -152,7 +153,32 @@ impl Check<'_> {
                 | Order::OpenPosition { person } => did_you_mean(person.as_str(), people),
             };
             let message = why.split(": see").next().unwrap_or_default().to_owned();
-            self.error(order.span.clone(), message, hint);
+            return self.error(order.span.clone(), message, hint);
+        }
+        let Order::Move { person, .. } = &order.value else { return };
+        let known = self.directory.agent(person).and_then(|agent| self.directory.person(agent));
+        if known.is_some_and(|person| person.sip_user.is_none()) {
+            let message = format!("{person} has no phone: no call reaches them there");
+            self.warn(order.span.clone(), message, None);
+        }
+        // Who is elsewhere by an order now may be where the plan finds them.
+        if self.directory.orders().moved(person).is_none()
+            && let Err(why) = self.directory.changes(&order.value)
+        {
+            let message = why.split(": see").next().unwrap_or_default().to_owned();
+            self.warn(order.span.clone(), format!("{message}: the move changes nothing"), None);
+        }
+    }
+
+    /// Clauses B7, B8: nobody may come to serve more groups than there are places for.
+    fn plan(&mut self, policy: &Policy, plan: &Emergency) {
+        let before = policy.too_many_groups(self.directory);
+        let found = match self.directory.under_plan(&plan.name, plan.orders()) {
+            Ok(after) => policy.too_many_groups(&after),
+            Err(found) => found,
+        };
+        for message in found.into_iter().filter(|message| !before.contains(message)) {
+            self.error(plan.span.clone(), format!("plan {}: {message}", plan.name), None);
         }
     }
 

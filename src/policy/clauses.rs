@@ -221,6 +221,7 @@ const CLAUSES: &[Clause] = &[
             "b8_a_phone_that_rings_when_its_queue_is_closed_may_still_answer",
             "b8_a_plan_goes_as_a_whole_and_leaves_what_was_ordered_by_hand",
             "b8_a_plan_that_is_taken_back_one_by_one_is_in_force_as_far_as_it_stands_and_superiors_hear_it",
+            "b8_a_plan_that_makes_no_sense_for_the_people_is_told_by_check_at_its_line",
             "b8_a_plan_that_names_nobody_is_refused_with_all_its_lines",
             "b8_a_plan_that_the_policy_has_no_more_is_shown_and_can_be_reverted",
             "b8_a_position_is_closed_until_a_supervisor_opens_it",

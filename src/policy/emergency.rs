@@ -50,11 +50,49 @@ impl Emergency {
                     None,
                 );
             }
-            let moves = moves.into_iter().filter_map(|fields| order(fields, reader)).collect();
+            let moves = moves.into_iter().filter_map(|fields| order(fields, reader));
+            let moves: Vec<At<Order>> = moves.collect();
+            for (i, order) in moves.iter().enumerate() {
+                let earlier = moves[..i].iter().find_map(|earlier| clash(earlier, order));
+                if let Some(why) = earlier.or_else(|| nonsense(order)) {
+                    reader.error(order.span.clone(), why, None);
+                }
+            }
             plans.push(Self { name, clause, moves, span });
         }
         plans
     }
+}
+
+/// Why an order makes no sense after an earlier one of its plan.
+fn clash(earlier: &Order, order: &Order) -> Option<String> {
+    use Order::{Close, ClosePosition, Move, Open, OpenPosition};
+    match (earlier, order) {
+        _ if earlier == order => Some(format!("{order}: the plan says so twice")),
+        (Close { group: a }, Open { group: b }) | (Open { group: a }, Close { group: b })
+            if a == b =>
+        {
+            Some(format!("the plan closes queue {a} and opens it"))
+        }
+        (ClosePosition { person: a }, OpenPosition { person: b })
+        | (OpenPosition { person: a }, ClosePosition { person: b })
+            if a == b =>
+        {
+            Some(format!("the plan closes the position of {a} and opens it"))
+        }
+        (Move { person: a, from, .. }, Move { person: b, from: again, .. })
+            if a == b && (again.is_none() || from == again) =>
+        {
+            Some(format!("{order}: that undoes an earlier move of the plan"))
+        }
+        _ => None,
+    }
+}
+
+/// Why an order makes no sense by itself.
+fn nonsense(order: &Order) -> Option<String> {
+    let Order::Move { person, to, from: Some(from) } = order else { return None };
+    (to == from).then(|| format!("{person} is moved from {from} to {to}"))
 }
 
 /// `{ move = "ole", to = "finance", from = "operator" }`, `{ close = "operator" }`, `{ open = … }`,

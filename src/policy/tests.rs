@@ -499,17 +499,40 @@ fn b8_what_is_wrong_with_an_emergency_plan_is_told_with_its_line() {
         )
     };
     let good = plan(
-        "{ move = \"ole\", to = \"x of y\", from = \"z\" },\n{ close = \"z\" },\n{ open = \"z\" },",
+        "{ move = \"ole\", to = \"x of y\", from = \"z\" },\n{ close = \"z\" },\n{ open = \"w\" },",
     );
     let policy = read(&good).expect("a good policy");
     let orders: Vec<String> =
         policy.emergencies().flat_map(Emergency::orders).map(ToString::to_string).collect();
-    assert_eq!(orders, ["ole moved from z to x of y", "queue z closed", "queue z opened"]);
+    assert_eq!(orders, ["ole moved from z to x of y", "queue z closed", "queue w opened"]);
     let first = |moves: &str| problems(&plan(moves)).remove(0);
     assert_eq!(first(""), "8:1 a plan has 1 to 100 moves");
     assert!(first("{ move = \"ole\" }").starts_with("12:1 this is no move"));
     assert!(first("{ close = \"a\", open = \"b\" }").starts_with("12:1 this is no move"));
     assert!(first("{ close = \"a of\" }").starts_with("12:11 `a of` is no group"));
+    for (moves, why) in [
+        ("{ close = \"a\" },\n{ close = \"a\" }", "queue a closed: the plan says so twice"),
+        ("{ close = \"a\" },\n{ open = \"a\" }", "the plan closes queue a and opens it"),
+        ("{ open = \"a\" },\n{ close = \"a\" }", "the plan closes queue a and opens it"),
+        (
+            "{ close_position = \"p\" },\n{ open_position = \"p\" }",
+            "the plan closes the position of p and opens it",
+        ),
+        (
+            "{ move = \"p\", to = \"a\" },\n{ move = \"p\", to = \"b\" }",
+            "p moved to b: that undoes an earlier move of the plan",
+        ),
+        (
+            "{ move = \"p\", to = \"a\", from = \"c\" },\n{ move = \"p\", to = \"b\", from = \"c\" }",
+            "p moved from c to b: that undoes an earlier move of the plan",
+        ),
+    ] {
+        assert_eq!(problems(&plan(moves)), [format!("13:1 {why}")], "{moves}");
+    }
+    let same = first("{ move = \"p\", to = \"a\", from = \"a\" }");
+    assert_eq!(same, "12:1 p is moved from a to a");
+    let both = "{ move = \"p\", to = \"a\" },\n{ move = \"p\", to = \"b\", from = \"c\" }";
+    assert_eq!(problems(&plan(both)), [] as [String; 0]);
     assert!(problems(&plan("{ shut = \"a\" }")).iter().any(|p| p.contains("`shut`")));
     let twice = good.clone() + &good[good.find("[[emergency]]").expect("there")..];
     assert!(problems(&twice)[0].contains("two emergency plans are called `rush`"));

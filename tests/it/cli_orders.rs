@@ -186,6 +186,33 @@ fn versatile(scene: &Scene, last: &str) {
 }
 
 #[test]
+fn b8_a_plan_that_makes_no_sense_for_the_people_is_told_by_check_at_its_line() {
+    let scene = scene();
+    let more = "  { move = \"gregor.thal\", to = \"finance\" },\n  { move = \"pavel.horn\", to = \"operator\" },\n";
+    scene.edit("policy.toml", "  { close = \"finance\" },\n", more);
+    versatile(&scene, "h");
+    scene.edit(
+        "policy.toml",
+        "{ move = \"fritz.ebner\", to = \"operator\" }",
+        "{ move = \"vera.satil\", to = \"manager of market\", from = \"h\" }",
+    );
+    let said = super::cli_scene::out(&scene.run(&["check"]));
+    for (place, why) in [
+        ("error", "plan rush: vera.satil would serve 17 groups, helping operator"),
+        ("error", "nobody is called gregor.thal"),
+        ("warning", "vera.satil has no phone: no call reaches them there"),
+        (
+            "warning",
+            "pavel.horn serves operator already, and nothing else: the move changes nothing",
+        ),
+    ] {
+        let line = said.lines().find(|line| line.contains(why));
+        let line = line.unwrap_or_else(|| panic!("{why} is not in {said}"));
+        assert!(line.contains("policy.toml:") && line.contains(place), "{line}");
+    }
+}
+
+#[test]
 fn b7_who_would_help_in_a_seventeenth_group_is_told_by_check_with_the_line_of_the_help() {
     let scene = scene();
     versatile(&scene, "manager");

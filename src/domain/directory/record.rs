@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Absence, Department, Directory, DirectoryLimits, Orders, Person};
+use super::{Absence, Department, Directory, DirectoryLimits, Order, Orders, Person, PersonId};
 use crate::domain::{AgentId, Calendar, DepartmentId, QueueId, Role};
 
 /// People with their places, groups with their queues, departments, absences.
@@ -46,6 +47,22 @@ impl Directory {
             groups_max: self.groups_max,
             orders: self.orders.clone(),
         }
+    }
+
+    /// The same as if this emergency plan were in force, instead of another. Errors: each bound that would
+    /// be passed.
+    pub fn under_plan<'a>(
+        &self,
+        name: &Arc<str>,
+        orders: impl Iterator<Item = &'a Order>,
+    ) -> Result<Directory, Vec<String>> {
+        let none = self.orders.without_plan().unwrap_or_else(|_| self.orders.clone());
+        let orders: Vec<Order> = orders.cloned().collect();
+        let nobody = PersonId::new("nobody");
+        let orders = none.with_plan(name, &orders, (&nobody, Timestamp::UNIX_EPOCH));
+        let orders = orders.map_err(|why| vec![why])?;
+        let record = DirectoryRecord { orders, ..self.record() };
+        Self::replay(&record, self.calendars.clone())
     }
 
     /// The hash of its record: calls name the directory by it.

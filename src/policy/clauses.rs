@@ -237,6 +237,7 @@ const CLAUSES: &[Clause] = &[
             "b8_no_call_is_moved_to_a_closed_position",
             "b8_orders_are_bounded_and_survive_their_text",
             "b8_orders_are_seen_at_once_stand_over_a_restart_and_are_taken_back_by_a_supervisor",
+            "b8_the_log_says_which_order_was_given_by_whom_and_names_nobody",
             "b8_what_is_wrong_with_an_emergency_plan_is_told_with_its_line",
             "b8_who_leads_stands_in_or_leads_the_shift_may_order_and_nobody_else",
             "b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1",

@@ -27,6 +27,15 @@ pub enum Change {
 impl Server {
     /// Carries `change` out for `supervisor`. Errors: in words; nothing was changed.
     pub fn order(&self, change: &Change, supervisor: &PersonId, by: &str) -> Result<Value, String> {
+        let done = self.carry_out(change, supervisor, by);
+        if let Err(why) = &done {
+            tracing::info!(asked = by, "a supervisor's order was refused");
+            tracing::debug!(%supervisor, why, "this order");
+        }
+        done
+    }
+
+    fn carry_out(&self, change: &Change, supervisor: &PersonId, by: &str) -> Result<Value, String> {
         let _one_at_a_time = self.lock_reload();
         let hub = &self.hub;
         let before = hub.current.directory.load_full();
@@ -43,8 +52,8 @@ impl Server {
         if let Some(why) = too_many.into_iter().find(|why| !known.contains(why)) {
             return Err(why);
         }
+        self.log(&before, (change, &orders), (supervisor, by));
         let by = format!("{supervisor} ({by})");
-        tracing::info!("a supervisor's order");
         tracing::debug!(what, by, "this order");
         let (said, by) = (what.as_str().into(), by.as_str().into());
         hub.record(What::Ordered { what: said, orders: orders.clone(), by });
@@ -94,6 +103,27 @@ impl Server {
                 Ok((next, format!("plan {name} reverted")))
             }
         }
+    }
+
+    /// One line of the log: people are their places on the board, as everywhere above `debug`.
+    fn log(
+        &self,
+        before: &Directory,
+        (change, after): (&Change, &Orders),
+        (supervisor, asked): (&PersonId, &str),
+    ) {
+        let what = match change {
+            Change::Order(order) => unnamed(before, order).to_string(),
+            Change::Apply(plan) => format!("plan {plan} applied"),
+            Change::Revert => {
+                let plan = before.orders().plan().map(|(plan, _)| plan.to_string());
+                format!("plan {} reverted", plan.unwrap_or_default())
+            }
+        };
+        let effect = |orders: &Orders| orders.iter().filter(|s| s.taken_back.is_none()).count();
+        let (were, are) = (effect(before.orders()), effect(after));
+        let by = place(before, supervisor);
+        tracing::info!(what, %by, asked, orders_before = were, orders = are, "a supervisor's order");
     }
 
     /// The superiors of who changes an emergency plan, and of who had switched it, hear of it at once.
@@ -166,6 +196,25 @@ fn superior(directory: &Directory, person: &PersonId, at: Timestamp) -> Option<P
     let people = || ladder.iter().filter_map(|agent| directory.person(*agent));
     let there = people().find(|person| directory.absence(person, at).is_none());
     there.or_else(|| people().next()).map(|person| person.id.clone())
+}
+
+/// `agent 12`, as other lines of the log call a person.
+fn place(directory: &Directory, person: &PersonId) -> PersonId {
+    let agent = directory.agent(person).map_or_else(String::new, |agent| agent.0.to_string());
+    PersonId::new(&format!("agent {agent}"))
+}
+
+/// The same order with the person's place for their name.
+fn unnamed(directory: &Directory, order: &Order) -> Order {
+    let mut order = order.clone();
+    match &mut order {
+        Order::Move { person, .. }
+        | Order::Back { person }
+        | Order::ClosePosition { person }
+        | Order::OpenPosition { person } => *person = place(directory, person),
+        Order::Close { .. } | Order::Open { .. } => {}
+    }
+    order
 }
 
 fn listed(orders: &[Order]) -> String {

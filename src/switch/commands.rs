@@ -76,6 +76,13 @@ impl Switch {
         if let Err(why) = self.calls.move_to(&mut self.core.env(now), call, &target, who) {
             return refused(why);
         }
+        let place = |person: &PersonId| directory.agent(person).map(|agent| agent.0);
+        let (group, agent) = match &target {
+            MoveTo::Group(group) => (Some(group.to_string()), None),
+            MoveTo::Person(person) => (None, place(person)),
+        };
+        let from = place(supervisor);
+        tracing::info!(%call, group, agent, by = from, asked = by, "a supervisor moved a call");
         let detail = format!("call {call} moved to {target}").into();
         let by = format!("{supervisor} (command by {by})").into();
         self.record(now, What::Changed { what: "call".into(), detail, by });
@@ -144,6 +151,7 @@ impl Switch {
         let user = person.sip_user.as_deref().unwrap_or_default();
         json!({
             "person": person.id,
+            "agent": agent.0,
             "name": person.name,
             "department": person.department,
             "roles": person.roles,

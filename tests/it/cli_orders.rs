@@ -122,6 +122,44 @@ fn b8_a_closed_position_stays_closed_whatever_the_person_does_until_a_supervisor
 }
 
 #[test]
+fn b8_the_log_says_which_order_was_given_by_whom_and_names_nobody() {
+    let scene = scene();
+    let server = scene.serve();
+    let order = |words: &[&str]| scene.run(&[words, &["--by", "nina.adler"]].concat());
+    let agents = scene.json(&["agents"]);
+    let place = |person: &str| format!("agent {}", row(&agents, "person", person)["agent"]);
+    let (olga, nina) = (place("olga.reim"), place("nina.adler"));
+    let mut said = Vec::new();
+    for (words, what) in [
+        (
+            &["agent", "move", "olga.reim", "--to", "finance"][..],
+            format!("{olga} moved to finance"),
+        ),
+        (&["agent", "close", "olga.reim"], format!("position of {olga} closed")),
+        (&["queue", "close", "operator"], "queue operator closed".to_owned()),
+        (&["plan", "apply", "rush"], "plan rush applied".to_owned()),
+        (&["plan", "revert"], "plan rush reverted".to_owned()),
+    ] {
+        assert!(order(words).status.success());
+        let line = server.says("a supervisor's order");
+        for part in [&what, &nina, "asked", "command by"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        said.push(line);
+    }
+    let counts: Vec<bool> = ["1", "2", "3", "7", "3"]
+        .iter()
+        .zip(&said)
+        .map(|(count, line)| line.contains(&format!("orders={count}")))
+        .collect();
+    assert_eq!(counts, [true; 5], "{said:#?}");
+    assert!(!order(&["agent", "open", "pavel.horn"]).status.success());
+    said.push(server.says("was refused"));
+    let named = said.iter().find(|line| line.contains("olga") || line.contains("nina"));
+    assert_eq!(named, None, "people's names are in the register, and in the log at debug");
+}
+
+#[test]
 fn b8_a_move_that_changes_nothing_is_refused_and_piles_up_nowhere() {
     let scene = scene();
     let _server = scene.serve();

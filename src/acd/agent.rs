@@ -28,6 +28,7 @@ impl Desk {
         self.forget(token);
         let word = self.board.advance(token, AgentState::Talking, self.me)?;
         let talking = Token { word, ..token };
+        self.shows(token.agent.index());
         self.board.scores.count_call(token.agent);
         self.hold(talking, call);
         if let Some(call) = call {
@@ -58,6 +59,7 @@ impl Desk {
                 self.board.wrap_until.at(agent).store(until.micros(), Ordering::Relaxed);
                 self.board.since.at(agent).store(until.micros(), Ordering::Relaxed);
                 self.watch.expect(until);
+                self.shows(agent);
                 self.board.advance(token, AgentState::Wrap, self.me).is_some()
             }
             _ => {
@@ -77,6 +79,7 @@ impl Desk {
         // Relaxed: the flag's read-modify-write releases it.
         self.board.back_off_until.at(agent.index()).store(until.micros(), Ordering::Relaxed);
         self.board.raise(agent.index(), Flags::BACK_OFF);
+        self.shows(agent.index());
         self.watch.expect(until);
     }
 
@@ -107,6 +110,9 @@ impl Desk {
         }
         let before = self.board.raise(agent.index(), flags).flags();
         let changed = !before.contains(flags);
+        if !before.is_gone() {
+            self.shows_now(agent.index());
+        }
         if changed {
             self.board.presence_changed();
         }
@@ -133,6 +139,9 @@ impl Desk {
             self.board.presence_changed();
         }
         if !cleared.is_empty() {
+            self.shows(place);
+        }
+        if !cleared.is_empty() {
             self.look(place, before.without(flags));
         }
         !cleared.is_empty()
@@ -148,6 +157,7 @@ impl Desk {
         *count = count.saturating_add(1);
         if *count == 1 {
             self.board.count_elsewhere(self.me, agent.index(), true);
+            self.shows(agent.index());
         }
     }
 
@@ -158,6 +168,7 @@ impl Desk {
         if *count == 0 {
             self.elsewhere.remove(&agent);
             let word = self.board.count_elsewhere(self.me, agent.index(), false);
+            self.shows(agent.index());
             self.look(agent.index(), word);
         }
     }
@@ -178,6 +189,7 @@ impl Desk {
             match self.board.swap(agent.index(), word, next) {
                 Ok(word) => {
                     let token = Token { agent, word };
+                    self.shows(agent.index());
                     self.hold(token, None);
                     return Some(token);
                 }
@@ -216,6 +228,7 @@ impl Desk {
             self.board.since.at(place).store(now.micros(), Ordering::Relaxed);
             match self.board.take(self.me, place, word) {
                 Some(word) => {
+                    self.shows(place);
                     self.place(place, word);
                     return true;
                 }
@@ -229,6 +242,7 @@ impl Desk {
     pub(super) fn let_go(&mut self, token: Token) -> bool {
         self.forget(token);
         let Some(word) = self.board.advance(token, AgentState::Hand, self.me) else { return false };
+        self.shows(token.agent.index());
         self.place(token.agent.index(), word);
         true
     }

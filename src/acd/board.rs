@@ -16,6 +16,7 @@
 //! | `waiting[queue][shard]` | that shard | when the call of `head` came |
 //! | `len[queue]` | anybody, `fetch_add`, `fetch_sub` | callers over all shards: enforces `queue_len_max` |
 //! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
+//! | `shown_since` | who changes what is shown of an agent | when: for people to read |
 //! | `bound` | who binds an agent, `fetch_max` | when the last one was: stamps for the record |
 //! | `bell[shard]` | anybody rings, the shard answers | `bell.rs` |
 //! | `suspect` | anybody sets, the shard clears its own bit | "does not take what it is handed" |
@@ -84,6 +85,8 @@ pub struct AgentView {
     pub flags: Flags,
     /// Since when idle, as far as the order within a group goes: the end of the last rest, or log-in.
     pub since: Moment,
+    /// Since when the agent does that, or is gone; `None` if that never changed.
+    pub shown_since: Option<Moment>,
     /// When the rest, or else the back-off, ends by itself.
     pub until: Option<Moment>,
     /// Which shard has the agent; `None` while free.
@@ -139,6 +142,7 @@ pub struct Board {
     pub(super) limits: BoardLimits,
     pub(super) words: Table,
     pub(super) since: Table,
+    pub(super) shown_since: Figures,
     pub(super) wrap_until: Table,
     pub(super) back_off_until: Table,
     pub(super) roster: Roster,
@@ -179,6 +183,7 @@ impl Board {
             limits,
             words: Table::new(agents, Word::free(Flags::UNREACHABLE).bits()),
             since: Table::new(agents, 0),
+            shown_since: Figures::filled(agents, Moment::NEVER.micros()),
             wrap_until: Table::new(agents, 0),
             back_off_until: Table::new(agents, 0),
             roster: Roster::new(&limits),
@@ -215,7 +220,8 @@ impl Board {
     pub fn presence(&self, agent: AgentId) -> AgentView {
         if !self.has_agent(agent) {
             let (state, flags, since) = (AgentState::Free, Flags::UNREACHABLE, Moment::ZERO);
-            return AgentView { state, flags, since, until: None, shard: None };
+            let (until, shard, shown_since) = (None, None, None);
+            return AgentView { state, flags, since, shown_since, until, shard };
         }
         let word = self.word(agent.index());
         let (state, flags) = (word.state(), word.flags());
@@ -228,7 +234,14 @@ impl Board {
             _ => None,
         };
         let shard = (state != AgentState::Free).then(|| ShardId(word.shard() as u8));
-        AgentView { state, flags, since: time(&self.since), until, shard }
+        let shown = self.shown_since.at(agent.index()).load(Ordering::Relaxed);
+        let shown_since = Some(Moment::from_micros(shown)).filter(|at| *at != Moment::NEVER);
+        AgentView { state, flags, since: time(&self.since), shown_since, until, shard }
+    }
+
+    /// What is shown of an agent has changed: for people, ordered with nothing.
+    pub(super) fn shows(&self, agent: usize, now: Moment) {
+        self.shown_since.at(agent).store(now.micros(), Ordering::Relaxed);
     }
 
     /// Callers in a queue, over all shards; without those whose agent's phone rings. Wait-free.

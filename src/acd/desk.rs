@@ -379,7 +379,10 @@ impl Desk {
     pub(super) fn carry(&mut self, agent: usize, mut placed: Placed) {
         while let Placed::Mine { queue, word } = placed {
             match self.board.commit(self.me, agent, word) {
-                Ok(token) => return self.bound(queue, token),
+                Ok(token) => {
+                    self.shows(agent);
+                    return self.bound(queue, token);
+                }
                 // Flags came first: place again, which lets the agent rest.
                 Err(seen) if seen.is_same_step(word) => {
                     placed = self.board.place(self.me, agent, seen);
@@ -473,7 +476,20 @@ impl Desk {
         self.board.show(self.me, queue, self.lines.shown(queue));
     }
 
-    pub(super) fn tick(&mut self, now: Moment) {
+    /// It is `now`, for what has no time of its own.
+    pub fn tick(&mut self, now: Moment) {
         self.clock = self.clock.max(now);
+    }
+
+    /// An agent does something else from now on; nothing new is shown of who is gone meanwhile.
+    pub(super) fn shows(&self, agent: usize) {
+        if !self.board.word(agent).flags().is_gone() {
+            self.shows_now(agent);
+        }
+    }
+
+    /// An agent is gone from now on, or does something else.
+    pub(super) fn shows_now(&self, agent: usize) {
+        self.board.shows(agent, self.clock);
     }
 }

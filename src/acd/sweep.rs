@@ -131,6 +131,7 @@ impl Desk {
         // Swapped, not cleared: a back-off that began after our look stays.
         match self.board.swap(agent, word, word.without(Flags::BACK_OFF)) {
             Ok(word) => {
+                self.shows(agent);
                 self.look(agent, word);
                 self.board.word(agent)
             }
@@ -148,6 +149,7 @@ impl Desk {
             return self.watch.expect(until);
         }
         if let Some(word) = self.board.take(self.me, agent, word) {
+            self.shows(agent);
             self.place(agent, word);
         }
     }

@@ -90,6 +90,48 @@ pub(super) const ANNA: AgentId = AgentId(0);
 pub(super) const BORIS: AgentId = AgentId(1);
 
 #[test]
+fn what_is_shown_of_an_agent_is_shown_since_it_began() {
+    let mut world = World::new(2, 1);
+    let since = |world: &World| {
+        let shown = world.board.presence(ANNA).shown_since.expect("it has changed");
+        world.now.since(shown).as_secs()
+    };
+    let pass = |world: &mut World, seconds: u32| {
+        world.pass(SECOND * seconds);
+        world.turn();
+    };
+    pass(&mut world, 9);
+    assert_eq!(since(&world), 9, "idle");
+    world.enter(0);
+    let token = world.desks[0].poll().expect("Anna is idle").token;
+    pass(&mut world, 3);
+    assert_eq!(since(&world), 3, "being offered a call");
+    let token = world.desks[0].answered(token).expect("hers");
+    pass(&mut world, 20);
+    assert_eq!(since(&world), 20, "on a call");
+    let until = world.now + SECOND * 10;
+    world.desks[0].release(world.now, token, After::Wrap(until));
+    pass(&mut world, 4);
+    assert_eq!(since(&world), 4, "wrap-up");
+    pass(&mut world, 6);
+    pass(&mut world, 2);
+    assert_eq!(since(&world), 2, "idle again");
+    world.desks[1].set_flag(ANNA, Flags::PAUSED);
+    pass(&mut world, 5);
+    world.desks[1].set_flag(ANNA, Flags::OFF_SHIFT);
+    assert_eq!(since(&world), 5, "not there since the first cause");
+    world.desks[1].clear_flag(world.now, ANNA, Flags::PAUSED);
+    pass(&mut world, 1);
+    assert_eq!(since(&world), 6);
+    world.desks[1].clear_flag(world.now, ANNA, Flags::OFF_SHIFT);
+    pass(&mut world, 7);
+    assert_eq!(since(&world), 7, "back, and not since the last call");
+    world.desks[0].occupy(ANNA);
+    pass(&mut world, 8);
+    assert_eq!(since(&world), 8, "in a call of her own");
+}
+
+#[test]
 fn a_caller_gets_an_idle_agent_at_once() {
     let mut world = World::new(1, 1);
     let call = world.enter(0);

@@ -148,7 +148,7 @@ fn agents_table(agents: &Value) -> String {
             vec![
                 cell(agent, "person"),
                 cell(agent, "state"),
-                agent["idle_s"].as_u64().map(span).unwrap_or_default(),
+                agent["since_s"].as_u64().map(span).unwrap_or_default(),
                 reason,
                 cell(agent, "phones"),
                 cell(agent, "waiting_for"),

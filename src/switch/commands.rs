@@ -160,6 +160,7 @@ impl Switch {
             "pause_reason": self.seats.pause_reason(agent),
             "flags": flags,
             "phones": self.core.shared.location.bindings(user).len(),
+            "since_s": view.shown_since.map(|since| now.since(since).as_secs()),
             "idle_s": now.since(view.since).as_secs(),
             "until_s": view.until.map(|until| until.since(now).as_secs()),
             "waiting_for": self.core.shared.board.len(self.core.directory.own_queue(agent)),

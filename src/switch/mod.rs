@@ -154,6 +154,7 @@ impl Switch {
 
     /// One mutation. Never fails; what is wrong with an input is answered to who sent it.
     pub fn handle(&mut self, now: Moment, input: Input) {
+        self.core.desk.tick(now);
         match input {
             Input::Wake => self.wake(now),
             Input::Packet { flow, message, .. } => {

@@ -298,6 +298,33 @@ fn b8_no_call_is_moved_to_a_closed_position() {
     assert!(why.contains("stays where it is"), "{why}");
 }
 
+#[test]
+fn agents_are_shown_since_what_they_do_began() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.run(secs(100));
+    let since = |w: &mut World| {
+        let agents = w.command(Command::Agents).expect("a list");
+        let ole = agents.as_array().into_iter().flatten().find(|a| a["person"] == "ole").cloned();
+        let ole = ole.expect("ole is there");
+        (ole["state"].as_str().expect("a state").to_owned(), ole["since_s"].as_u64())
+    };
+    assert_eq!(since(&mut w), ("ready".to_owned(), Some(100)));
+    let (ole, ok) = w.talk("03023125002", "b1", OLE);
+    w.run(secs(30));
+    assert_eq!(since(&mut w), ("talking".to_owned(), Some(30)));
+    w.in_dialog(&ok, Method::Bye, 2, "");
+    drop(ole);
+    w.run(secs(3));
+    assert_eq!(since(&mut w), ("wrap_up".to_owned(), Some(3)));
+    take(&mut w, vec![], &[close_position("ole")]);
+    w.run(secs(40));
+    assert_eq!(since(&mut w), ("not_ready".to_owned(), Some(40)));
+    take(&mut w, vec![], &[]);
+    w.run(secs(2));
+    assert_eq!(since(&mut w), ("ready".to_owned(), Some(2)));
+}
+
 /// The newest call.
 fn arrived(w: &World) -> CallKey {
     let call = w.events.iter().rev().find_map(|e| match e {

@@ -143,6 +143,7 @@ impl Calls {
             caller_agent,
             caller,
             called,
+            before: None,
             client: None,
             policy: env.policy.clone(),
             decision: None,

@@ -55,7 +55,7 @@ pub use event::{
 pub use leg::{LegSnapshot, Side, sip_timers};
 pub use mint::{BUCKETS, Mint, bucket, hashed};
 pub use presence::{gone, presence};
-pub use restore::Survivor;
+pub use restore::{Before, Survivor};
 pub use state::{ALLOW, Call, Phase};
 
 use leg::Leg;

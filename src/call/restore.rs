@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::acd::Token;
 use crate::domain::{AgentId, CallKey, Moment, Trunk, TrunkId};
 
@@ -21,14 +23,29 @@ pub struct Survivor {
     pub direction: Direction,
     /// The trunk it came over.
     pub trunk: Option<TrunkId>,
-    /// Who is the client.
-    pub client: Option<ClientRef>,
     /// As the header said.
-    pub from_raw: std::sync::Arc<str>,
+    pub from_raw: Arc<str>,
+    /// The called user part.
+    pub to_raw: Arc<str>,
+    /// What else is shown of it.
+    pub before: Before,
     /// The caller's leg.
     pub caller: serde_json::Value,
     /// The callee's leg.
     pub callee: serde_json::Value,
+}
+
+/// What the journal knows of a surviving call that nothing goes by any more, and people see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Before {
+    /// When it came.
+    pub arrived: Timestamp,
+    /// Who is the client.
+    pub client: Option<ClientRef>,
+    /// The rule that took it, and its clause.
+    pub rule: Option<(Arc<str>, Arc<str>)>,
+    /// The last step of its plan that began.
+    pub step: Option<Arc<str>>,
 }
 
 impl Calls {
@@ -63,7 +80,11 @@ impl Calls {
             out_trunk,
             caller_agent,
             caller: Caller { raw, number },
-            called: Called { raw: "".into(), number: None },
+            called: Called {
+                number: crate::domain::Number::parse(&survivor.to_raw, &env.settings.numbers),
+                raw: survivor.to_raw,
+            },
+            before: Some(Box::new(survivor.before)),
             client: None,
             policy: env.policy.clone(),
             decision: None,

@@ -201,6 +201,8 @@ pub struct Call {
     pub caller: Caller,
     /// Who is called.
     pub called: Called,
+    /// What is known of a call that survived a restart.
+    pub before: Option<Box<super::Before>>,
     /// The client, once identified.
     pub client: Option<Arc<Client>>,
     /// The policy that it began with.

@@ -220,22 +220,33 @@ impl Switch {
             (Phase::Waiting, false) => "waiting",
             (Phase::Answering | Phase::Talking, _) => "talking",
         };
+        // Of a call that survived a restart the journal knows what it was.
+        let before = call.before.as_deref();
         let step = call.line.step.and_then(|s| call.plan_step(s)).map(|s| s.to.clone());
+        let step = step.or_else(|| before?.step.clone());
+        let rule = call.decision.as_ref().map(|d| (d.rule.clone(), d.clause.clone()));
+        let (rule, clause) = rule.or_else(|| before?.rule.clone()).unzip();
+        let known = || before?.client.as_ref().map(|client| client.name.clone());
+        let client = call.client.as_ref().map(|client| client.name.clone()).or_else(known);
+        let age_s = match before {
+            Some(before) => self.core.wall.wall(now).duration_since(before.arrived).as_secs(),
+            None => now.since(call.arrived).as_secs().cast_signed(),
+        };
         json!({
             "call": call.key,
             "direction": call.direction,
             "from": call.caller.raw,
             "to": call.called.raw,
-            "client": call.client.as_ref().map(|c| c.name.clone()),
+            "client": client,
             "trunk": call.trunk.as_ref().map(|t| t.id.clone()),
-            "rule": call.decision.as_ref().map(|d| d.rule.clone()),
-            "clause": call.decision.as_ref().map(|d| d.clause.clone()),
+            "rule": rule,
+            "clause": clause,
             "phase": phase,
             "step": step,
             "position": self.core.desk.position(call.key),
             "agent": call.answered_by.and_then(|(a, _)| name(a)),
             "caller": call.caller_agent.and_then(name),
-            "age_s": now.since(call.arrived).as_secs(),
+            "age_s": age_s,
         })
     }
 

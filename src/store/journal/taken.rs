@@ -1,7 +1,7 @@
 //! The journal's state in the switch's words: what a worker that begins takes up again.
 
 use super::state::{OpenCall, State};
-use crate::call::Survivor;
+use crate::call::{Before, Survivor};
 use crate::switch::{Cut, Journalled, Party, What};
 
 impl State {
@@ -46,19 +46,27 @@ impl OpenCall {
 
 fn survivor(call: &OpenCall) -> Option<Survivor> {
     call.answer()?;
-    let What::CallArrived { call: key, direction, trunk, from_raw, .. } = &call.arrived.what else {
+    let What::CallArrived { call: key, direction, trunk, from_raw, to, .. } = &call.arrived.what
+    else {
         return None;
     };
-    let client = match call.routed.as_ref().map(|e| &e.what) {
-        Some(What::Routed { client, .. }) => client.clone(),
-        _ => None,
+    let (client, rule) = match call.routed.as_ref().map(|e| &e.what) {
+        Some(What::Routed { client, rule, clause, .. }) => {
+            (client.clone(), Some((rule.clone(), clause.clone())))
+        }
+        _ => (None, None),
     };
+    let step = call.story.iter().rev().find_map(|event| match &event.what {
+        What::StepBegan { to, .. } => Some(to.clone()),
+        _ => None,
+    });
     Some(Survivor {
         call: *key,
         direction: *direction,
         trunk: trunk.clone(),
-        client,
         from_raw: from_raw.clone(),
+        to_raw: to.clone(),
+        before: Before { arrived: call.arrived.at, client, rule, step },
         caller: call.dialog(Party::Caller)?.clone(),
         callee: call.dialog(Party::Callee)?.clone(),
     })

@@ -3,9 +3,10 @@
 use std::fs;
 
 use telefonist::acd::AgentState;
+use telefonist::domain::ClientId;
 use telefonist::sip::{Message, Method};
 use telefonist::store::journal::{Journal, Source, State, restore};
-use telefonist::switch::{Event, Outcome, Party, What};
+use telefonist::switch::{ClientRef, Command, Event, Outcome, Party, What};
 
 use super::world::{ANSWER, OFFER, TRUNK, World};
 use super::{OLE, ended, secs, world};
@@ -113,6 +114,37 @@ fn killed_after_any_line_a_call_is_cut_or_goes_on_twice() {
             killed_after(&story, lines);
         }
     }
+}
+
+#[test]
+fn a_call_that_survived_is_shown_with_what_the_journal_knows_of_it() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.talk("03023125001", "a1", OLE);
+    let shown = |w: &mut World| {
+        let calls = w.command(Command::Calls).expect("a list");
+        let call = calls.as_array().and_then(|calls| calls.first()).cloned().expect("one call");
+        ["from", "to", "client", "rule", "clause", "step", "agent", "trunk"]
+            .map(|field| (field, call[field].clone()))
+    };
+    let mut before = shown(&mut w);
+    let mut state = State::default();
+    for mut event in told(&w) {
+        // Nobody knows the number here: as if somebody did.
+        if let What::Routed { client, .. } = &mut event.what {
+            *client = Some(ClientRef { id: ClientId(7), name: "Ostrova".into() });
+        }
+        state.apply(&event);
+    }
+    before[2].1 = "Ostrova".into();
+    assert!(before.iter().all(|(_, value)| !value.is_null()), "{before:?}");
+    let mut w = born_again(&state);
+    assert_eq!(shown(&mut w), before);
+    let calls = w.command(Command::Calls).expect("a list");
+    // Journalled at ten, as the world begins.
+    assert_eq!(calls[0]["age_s"], 0);
+    w.run(secs(30));
+    assert_eq!(w.command(Command::Calls).expect("a list")[0]["age_s"], 30);
 }
 
 #[test]

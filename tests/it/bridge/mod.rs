@@ -21,7 +21,7 @@ mod world;
 use std::time::Duration;
 
 use telefonist::acd::AgentState;
-use telefonist::call::Survivor;
+use telefonist::call::{Before, Survivor};
 use telefonist::domain::{CallKey, ShardId};
 use telefonist::sip::{Header, Method};
 use telefonist::switch::{Command, Cut, Direction, Journalled, OfferResult, Outcome, Party, What};
@@ -507,8 +507,14 @@ fn an_answered_call_survives_a_restart_and_ends_from_either_side() {
         call: CallKey::new(1, ShardId(0), 1),
         direction: Direction::Inbound,
         trunk: Some("pbx".into()),
-        client: None,
         from_raw: "03023125001".into(),
+        to_raw: "100".into(),
+        before: Before {
+            arrived: "2026-03-03T10:00:00Z".parse().expect("a time"),
+            client: None,
+            rule: None,
+            step: None,
+        },
         caller,
         callee,
     };

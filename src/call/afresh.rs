@@ -55,7 +55,8 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
     let Some(decided) = &call.decision else { return };
     let facts = Facts { at: env.wall, ..decided.facts.clone() };
     let live = |agent| presence(&env.board.presence(agent));
-    let fresh = steps_again(&call.policy, env.directory, &facts, &live, &decided.rule);
+    let rule = (&*decided.rule, &call.line.full[..]);
+    let fresh = steps_again(&call.policy, env.directory, &facts, &live, rule);
     let moves = call.line.moves.iter().map(|(i, (to, by))| {
         (*i, moved_step(&call.policy, env.directory, &facts, &live, (to, by)))
     });

@@ -117,6 +117,8 @@ impl Calls {
             if self.join(env, call, *queue, step) {
                 call.line.queues.push((*queue, index));
                 stands = true;
+            } else if let Some(owner) = env.directory.queue_owner(*queue) {
+                call.line.full.push((step.to.clone(), owner));
             }
         }
         // Skipped at once; who comes back while the caller waits elsewhere finds them here.

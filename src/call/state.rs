@@ -140,6 +140,8 @@ pub struct Line {
     /// Steps whose people may come back: skipped when nobody was there (clause C7), or with queues that were
     /// taken from the call, closed or emptied (clause B8).
     pub taken: BTreeSet<usize>,
+    /// Steps, by their words, and people of them whose queue was full: a later step may ring them (B10).
+    pub full: Vec<(Arc<str>, AgentId)>,
     /// Steps that supervisors made, by place: where to, and who did.
     pub moves: BTreeMap<usize, (MoveTo, PersonId)>,
     /// Who refused or missed this caller (clause B10).

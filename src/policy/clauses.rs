@@ -255,6 +255,7 @@ const CLAUSES: &[Clause] = &[
         tests: &[
             "b10_no_person_stands_in_two_steps_of_their_own",
             "b10_who_refused_is_not_offered_the_same_caller_at_once",
+            "b10_whose_queue_was_full_is_rung_in_a_later_step",
         ],
     },
     Clause {

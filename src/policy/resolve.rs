@@ -68,12 +68,20 @@ impl Meant {
 impl<'a> Resolver<'a> {
     /// All steps of a route.
     pub(super) fn steps(&self, rules: &[StepRule]) -> Vec<Step> {
+        self.steps_but(rules, &[])
+    }
+
+    /// The same for a call that could not wait in some steps for some people: `full`.
+    pub(super) fn steps_but(&self, rules: &[StepRule], full: &[(Arc<str>, AgentId)]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut named: Vec<(AgentId, usize)> = Vec::new();
         for rule in rules {
             let mut meant = self.meant(&rule.to);
             if meant.group.is_none() {
                 self.leave_out_those_named(&mut meant, &mut named, steps.len());
+                named.retain(|(agent, step)| {
+                    *step != steps.len() || !full.contains(&(rule.text.clone(), *agent))
+                });
             }
             steps.push(self.step(rule, meant));
         }

@@ -70,6 +70,39 @@ fn c7_only_lets_go_of_the_earlier_queues() {
 }
 
 #[test]
+fn b10_whose_queue_was_full_is_rung_in_a_later_step() {
+    let mut w = routed(
+        "",
+        r#"{ to = "person hans", ring = "20s", wait = "30s" },
+           { to = "role operator", ring = "20s", wait = "15s" },
+           { to = "head of support", ring = "20s", wait = "40s" },"#,
+        r#"{ to = "person hans", ring = "20s", wait = "15s" },
+           { to = "role operator", ring = "20s", wait = "5s" },"#,
+    );
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.register("hans", HANS);
+    let hans = busy(&mut w, "b2", HANS);
+    for n in 0..10 {
+        w.invite("03023125002", &format!("w{n}"), OFFER);
+    }
+    w.run(secs(10));
+    w.invite("03023125001", "a1", OFFER);
+    w.run(secs(20));
+    w.take_at_host("192.0.2.10");
+    let mut steps = w.events.iter().filter_map(|e| match e {
+        What::StepBegan { step, why, .. } => Some((*step, why.to_string())),
+        _ => None,
+    });
+    let (step, why) = steps.next_back().expect("a step");
+    assert_eq!((step, &*why), (2, "nobody became free within `wait`"));
+    hangs_up(&mut w, HANS, &hans);
+    w.run(secs(6));
+    let offered = w.request(HANS, Method::Invite);
+    assert!(offered.header(Header::From).is_some_and(|from| from.contains("+493023125001")));
+}
+
+#[test]
 fn c7_the_end_of_wait_never_cuts_a_phone_that_rings() {
     let mut w = routed("", r#"{ to = "manager", ring = "30s", wait = "10s" },"#, OPERATORS);
     w.register("mia", MIA);

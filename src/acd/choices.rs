@@ -182,6 +182,36 @@ fn helpers_serve_while_help_is_open_and_at_once() {
 }
 
 #[test]
+fn a_helper_is_chosen_only_when_nobody_of_the_group_is_idle() {
+    for strategy in [
+        Strategy::LongestIdle,
+        Strategy::RoundRobin,
+        Strategy::FewestCalls,
+        Strategy::LeastTalk,
+        Strategy::Skill { wanted: 5 },
+        Strategy::Ordered,
+    ] {
+        let mut world = World::new(1, 2);
+        // By every measure the helper would be first.
+        serve(&world, ANNA, Serve { helper: true, level: 9, rank: 0, ..GROUP.into() });
+        serve(&world, BORIS, Serve { level: 1, rank: 9, ..GROUP.into() });
+        world.board.set_counts(BORIS, Counts { calls: 9, talk: SECOND * 99 });
+        world.desks[0].set_flag(BORIS, Flags::LOGGED_OUT);
+        world.pass(SECOND);
+        world.desks[0].clear_flag(world.now, BORIS, Flags::LOGGED_OUT);
+        world.board.open_help(ShardId(0), GROUP);
+        world.turn();
+        let calls: Vec<AgentId> = (0..2)
+            .map(|_| {
+                enter(&mut world, ask(strategy));
+                world.poll(0).expect("somebody is idle").1
+            })
+            .collect();
+        assert_eq!(calls, [BORIS, ANNA], "{strategy:?}");
+    }
+}
+
+#[test]
 fn the_longest_wait_is_that_of_the_first_in_line_over_all_shards() {
     let mut world = World::new(2, 0);
     assert_eq!(world.board.longest_wait(GROUP, world.now), Duration::ZERO);

@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::atomic::{Ordering, fence};
 use super::board::Board;
 use super::key::Key;
+use super::roster::Entry;
 use super::strategy::Strategy;
 use super::weak::Part;
 use super::word::{AgentState, Flags, Token, Word};
@@ -108,11 +109,11 @@ impl Board {
         }
     }
 
-    /// The idle member of `queue` whom `strategy` prefers, and the word seen. Reads only, wait-free;
+    /// The idle member of `queue` whom `strategy` prefers, or else the idle helper, and the word seen. Reads only, wait-free;
     /// `take` decides. A member bit alone would make the caller spin on an agent who was moved, and a
     /// row alone on a helper while help is closed.
     pub(super) fn find_idle(&self, queue: usize, strategy: Strategy) -> Option<(usize, Word)> {
-        let mut found: Option<((u64, u64), usize, Word)> = None;
+        let mut found: Option<((bool, u64, u64), usize, Word)> = None;
         for agent in self.roster.candidates(queue) {
             let word = self.word(agent);
             if !word.is_idle() {
@@ -120,7 +121,11 @@ impl Board {
             }
             // Relaxed: stored before the word, which was read with Acquire.
             let since = self.since.at(agent).load(Ordering::Relaxed);
-            let score = |entry| (self.scores.score(strategy, agent, entry), since);
+            // Clause B7: a group's own people first, under every strategy.
+            let score = |entry: Option<Entry>| {
+                let helps = entry.is_some_and(Entry::is_helper);
+                (helps, self.scores.score(strategy, agent, entry), since)
+            };
             let better = |score| found.is_none_or(|(least, ..)| score < least);
             // The row is read only for who may be better than whom we have.
             if !better(score(None)) {

@@ -381,7 +381,8 @@ impl Reference {
                 let idle = (0..self.people.len()).filter(|agent| self.is_idle(*agent));
                 let serving = idle.filter_map(|agent| {
                     let serve = self.serve(agent, queue)?;
-                    Some((self.score(strategy, agent, serve), self.people[agent].since, agent))
+                    let score = self.score(strategy, agent, serve);
+                    Some((serve.helper, score, self.people[agent].since, agent))
                 });
                 let Some((.., agent)) = serving.min() else { break };
                 self.bind(call, agent);

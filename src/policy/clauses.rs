@@ -196,6 +196,7 @@ const CLAUSES: &[Clause] = &[
         settings: &[],
         tests: &[
             "b7_a_helper_prefers_nobody_who_came_later_and_rests_like_everybody",
+            "b7_a_member_comes_before_a_helper_who_has_been_idle_for_longer",
             "b7_a_reload_without_help_closes_it_at_once",
             "b7_between_the_thresholds_help_stays_open",
             "b7_everything_that_is_wrong_with_help_is_told_at_its_place_at_once",

@@ -2,6 +2,7 @@
 //! what a reload does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use telefonist::domain::{Directory, Order, Orders};
 use telefonist::policy::{Names, Policy, Sources};
@@ -147,6 +148,27 @@ fn b7_a_helper_prefers_nobody_who_came_later_and_rests_like_everybody() {
     w.register("kai", KAI);
     w.run(secs(1));
     w.nothing(KAI);
+}
+
+#[test]
+fn b7_a_member_comes_before_a_helper_who_has_been_idle_for_longer() {
+    let mut w = helped("10s");
+    let ole = busy(&mut w, "b1", OLE);
+    w.register("kai", KAI);
+    w.register("mia", MIA);
+    calls(&mut w, "a1");
+    w.run(Duration::from_millis(15_300));
+    hangs_up(&mut w, OLE, &ole);
+    w.run(Duration::from_millis(5_200));
+    // A helper has the caller, and help stays open until somebody looks again.
+    let helps = [KAI, MIA].map(|phone| w.take(phone).is_some());
+    assert_eq!(helps.iter().filter(|helps| **helps).count(), 1);
+    let queue = w.directory.group(&"operator".into()).expect("a group").queue;
+    assert!(w.board.is_help_open(queue));
+    w.invite("03023125002", "a2", OFFER);
+    w.request(OLE, Method::Invite);
+    let other = if helps[0] { MIA } else { KAI };
+    w.nothing(other);
 }
 
 #[test]

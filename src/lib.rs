@@ -16,6 +16,7 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod registrar;
+pub mod rehearsal;
 #[cfg(feature = "shell")]
 pub mod server;
 pub mod sip;

@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Each room with the rooms that it may know.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("sip", &["domain"]),
     ("transaction", &["domain", "sip"]),
@@ -47,13 +47,27 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "call",
         ],
     ),
+    ("rehearsal", &["domain", "sip", "registrar", "policy", "acd", "meters", "switch"]),
     ("telemetry", CORE),
     ("config", CORE),
     ("store", CORE),
     ("worker", &SHELL_BASE),
     ("net", &["worker", "config", "telemetry", "domain", "sip", "switch"]),
     ("server", SHELL),
-    ("admin", &["server", "demo", "config", "store", "telemetry", "domain", "policy", "switch"]),
+    (
+        "admin",
+        &[
+            "server",
+            "demo",
+            "config",
+            "store",
+            "telemetry",
+            "domain",
+            "policy",
+            "switch",
+            "rehearsal",
+        ],
+    ),
     ("demo", &["server", "store", "switch", "domain", "sip"]),
     ("lib.rs", &[]),
 ];
@@ -89,7 +103,7 @@ const SHELL: &[&str] = &[
 ];
 
 /// The rooms below the shell line: no clock, no socket, no file, no thread, no async.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "domain",
     "sip",
     "transaction",
@@ -101,6 +115,7 @@ const PURE: [&str; 11] = [
     "meters",
     "call",
     "switch",
+    "rehearsal",
 ];
 
 /// What a pure room must not name.

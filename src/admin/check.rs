@@ -14,8 +14,8 @@ use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
 /// Where people and clients were taken from.
-struct People {
-    rows: DirectoryRows,
+pub(super) struct People {
+    pub(super) rows: DirectoryRows,
     from: String,
     shared_numbers: Vec<String>,
     client_types: Vec<(ClientType, i64)>,
@@ -116,7 +116,7 @@ fn without_people(config_dir: &Path) -> Vec<Problem> {
 }
 
 /// From the state folder's database; without one from the tables beside the configuration.
-fn people(context: &Context, config_dir: &Path) -> Result<Option<People>, StoreError> {
+pub(super) fn people(context: &Context, config_dir: &Path) -> Result<Option<People>, StoreError> {
     // While `telefonist.toml` is broken, people's numbers and passwords are not what is looked at.
     let settings = load(config_dir).ok().map(|config| config.settings.clone());
     let realm = settings.as_ref().map_or("", |s| &s.realm);

@@ -45,6 +45,11 @@ impl Grounds {
         (decision, Grounds { facts, presence, directory: directory.hash().clone() })
     }
 
+    /// The decision asked how this person is, and they were not free.
+    pub fn asked(&self, agent: AgentId) -> bool {
+        self.presence.binary_search_by_key(&agent, |(asked, _)| *asked).is_ok()
+    }
+
     /// The same decision again, under the policy and the directory that the hashes name.
     pub fn replay(&self, policy: &Policy, directory: &Directory) -> Decision {
         decide(policy, directory, &self.facts, &|agent| {

@@ -117,9 +117,10 @@ impl Service {
         self.wait_ms / i64::from(self.answered.max(1))
     }
 
-    /// Share of all calls that were answered in time, percent.
-    pub fn level_percent(&self) -> u32 {
-        self.in_time * 100 / self.calls.max(1)
+    /// Share of all calls that were answered in time, in thousandths.
+    pub fn level_permille(&self) -> u32 {
+        let share = u64::from(self.in_time) * 1_000 / u64::from(self.calls.max(1));
+        u32::try_from(share).unwrap_or(1_000)
     }
 }
 

@@ -21,9 +21,11 @@ use super::{Arrival, Lost, Rules, Seen, Service, Usual};
 
 /// The rehearsal's clock begins so much before the first call.
 const LEAD: Duration = Duration::from_secs(2);
-/// When nobody has called or talked for so long, the clock jumps to the next call: whoever rests after a
-/// call is ready by then.
-const QUIET: Duration = Duration::from_secs(600);
+/// When nobody has called or talked and whoever rests after a call is ready for so long, the clock jumps to
+/// the next call.
+const QUIET: Duration = Duration::from_secs(2);
+/// The switch looks at its timers this often, no more: with a caller in line it would every 5 ms.
+const STEP: Duration = Duration::from_millis(100);
 
 /// What comes by itself.
 enum Due {
@@ -62,7 +64,9 @@ pub(super) struct Stage<'a> {
     keys: BTreeMap<CallKey, usize>,
     waits: BTreeMap<usize, Duration>,
     gone: BTreeMap<PersonId, Seen>,
+    woken: Moment,
     last_busy: Moment,
+    quiet: Duration,
     service: Service,
 }
 
@@ -97,6 +101,9 @@ impl<'a> Stage<'a> {
         let last = calls.last().map_or(first.at, |(last, _)| last.at);
         let bindings = directories.bindings(last);
         switch.restore(now, &Journalled { bindings, ..Journalled::default() });
+        let timers = &settings.timers;
+        let rests = timers.wrap_up.max(timers.busy_backoff).max(timers.refuse_backoff);
+        let quiet = rests + QUIET;
         let mut gone = BTreeMap::new();
         for (person, seen) in calls.iter().flat_map(|(call, _)| &call.news) {
             gone.entry(person.clone()).or_insert(*seen);
@@ -119,13 +126,15 @@ impl<'a> Stage<'a> {
             keys: BTreeMap::new(),
             waits: BTreeMap::new(),
             gone,
+            woken: now,
             last_busy: now,
+            quiet,
             service: Service::default(),
         }
     }
 
     pub(super) fn run(mut self, calls: &[(&Arrival, &Rules)]) -> Service {
-        self.input(Input::Wake);
+        self.wake();
         self.say_who_is_gone();
         for (place, (call, rules)) in calls.iter().enumerate() {
             let at = self.wall.moment(call.at);
@@ -157,7 +166,7 @@ impl<'a> Stage<'a> {
                 self.say(person, *seen);
             }
         }
-        self.input(Input::Wake);
+        self.wake();
         let trunk = self.trunk_of(place);
         let format =
             self.settings.trunks.get(trunk).map_or(&self.settings.numbers, |trunk| &trunk.numbers);
@@ -202,16 +211,15 @@ impl<'a> Stage<'a> {
                 self.last_busy = self.now;
             }
             let first = self.due.first_key_value().map_or(Moment::NEVER, |((at, _), _)| *at);
-            let next = first.min(self.switch.poll_timeout()).max(self.now);
-            let is_quiet = self.callers.is_empty() && next > self.last_busy + QUIET;
+            let timer = self.switch.poll_timeout().max(self.woken + STEP);
+            let next = first.min(timer).max(self.now);
+            let is_quiet = self.callers.is_empty() && next > self.last_busy + self.quiet;
             if next > end || is_quiet {
                 self.now = end.max(self.now);
                 return;
             }
-            // Whatever is due again at once is due a little later: time goes on.
-            let again = next == self.now && first > next;
-            self.now = if again { next + Duration::from_micros(1) } else { next };
-            self.input(Input::Wake);
+            self.now = next;
+            self.wake();
             while let Some(entry) = self.due.first_entry()
                 && entry.key().0 <= self.now
             {
@@ -264,6 +272,11 @@ impl<'a> Stage<'a> {
 
     fn packet(&mut self, from: SocketAddr, message: Message) {
         self.input(Input::Packet { flow: flow(from), message, received: self.now });
+    }
+
+    fn wake(&mut self) {
+        self.woken = self.now;
+        self.input(Input::Wake);
     }
 
     /// One input with all that comes of it at this moment.

@@ -28,10 +28,14 @@ pub struct PastDecision {
     pub grounds: Option<Grounds>,
     /// From arrival to answer.
     pub answer_ms: Option<i64>,
+    /// From the offer to the answer, if it was offered.
+    pub ring_ms: Option<i64>,
     /// From answer to end.
     pub talk_ms: Option<i64>,
     /// From arrival to the hang-up of a caller who gave up.
     pub patience_ms: Option<i64>,
+    /// How it ended, in the register's word; empty if it did not.
+    pub outcome: String,
 }
 
 impl Register {
@@ -50,7 +54,9 @@ impl Register {
         let mut read = || -> rusqlite::Result<()> {
             let mut sql = self.db.prepare(
                 "SELECT call, arrived_at, rule, clause, policy, answered_at, ended_at, outcome,
-                        e.json AS explanation, g.json AS grounds
+                        e.json AS explanation, g.json AS grounds,
+                        (SELECT max(offered_at) FROM offers o
+                         WHERE o.call = calls.call AND o.agent = calls.answered_by) AS offered_at
                  FROM calls LEFT JOIN explanations e USING (call) LEFT JOIN grounds g USING (call)
                  WHERE rule IS NOT NULL AND policy IS NOT NULL
                    AND arrived_at >= :since AND arrived_at < :until
@@ -65,8 +71,8 @@ impl Register {
                 let (answered, ended) = (time("answered_at")?, time("ended_at")?);
                 let json = |name| row.get::<_, Option<String>>(name);
                 let (explanation, grounds) = (json("explanation")?, json("grounds")?);
-                let gave_up =
-                    row.get::<_, Option<String>>("outcome")?.as_deref() == Some("abandoned");
+                let outcome = row.get::<_, Option<String>>("outcome")?.unwrap_or_default();
+                let offered = time("offered_at")?;
                 let Some(call) =
                     row.get::<_, Option<String>>("call")?.as_deref().and_then(CallKey::parse)
                 else {
@@ -82,8 +88,12 @@ impl Register {
                     explanation: explanation.and_then(|json| serde_json::from_str(&json).ok()),
                     grounds: grounds.and_then(|json| serde_json::from_str(&json).ok()),
                     answer_ms: answered.map(|at| between_ms(arrived_at, at)),
+                    ring_ms: offered.zip(answered).map(|(from, to)| between_ms(from, to)),
                     talk_ms: answered.zip(ended).map(|(from, to)| between_ms(from, to)),
-                    patience_ms: ended.filter(|_| gave_up).map(|at| between_ms(arrived_at, at)),
+                    patience_ms: ended
+                        .filter(|_| outcome == "abandoned")
+                        .map(|at| between_ms(arrived_at, at)),
+                    outcome,
                 });
             }
             Ok(())

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output::{Failure, Printed, table};
 use crate::config::{load, read, render};
 use crate::domain::{ClientType, DirectoryRows, NumberFormat};
-use crate::policy::{self, Problem, Severity};
+use crate::policy::{self, Problem, Proven, Severity};
 use crate::server::{ProblemLine, compile, files, problems, proofs};
 use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
@@ -28,6 +28,7 @@ const EXAMPLES: u32 = 3;
 pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printed, Failure> {
     let config_dir = folder.unwrap_or_else(|| context.config_dir.clone());
     let mut notes = Vec::new();
+    let mut looked_at = None;
     let found = match people(context, &config_dir) {
         Ok(Some(people)) => {
             notes.push(format!("people and clients: {}", people.from));
@@ -35,8 +36,14 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
             let dangling = people.dangling.iter().map(dangling).collect();
-            let proofs = proofs(&config_dir, people.rows.clone(), context.at);
-            [problems(&config_dir, people.rows), proofs, strangers, dangling].concat()
+            let proven = proofs(&config_dir, people.rows.clone(), context.at);
+            notes.extend(proven.as_ref().map(proven_in_words));
+            looked_at = proven.as_ref().map(|p| {
+                let (rules, callers, intervals) = (p.rules, p.callers, p.intervals);
+                json!({ "rules": rules, "callers": callers, "intervals": intervals, "paths": p.paths })
+            });
+            let found = proven.map(|proven| proven.problems).unwrap_or_default();
+            [problems(&config_dir, people.rows), found, strangers, dangling].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";
@@ -48,7 +55,17 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             without_people(&config_dir)
         }
     };
-    Ok(printed(&config_dir, &found, &notes))
+    let mut printed = printed(&config_dir, &found, &notes);
+    printed.json["proof"] = looked_at.into();
+    Ok(printed)
+}
+
+fn proven_in_words(proven: &Proven) -> String {
+    let Proven { rules, callers, intervals, paths, .. } = proven;
+    format!(
+        "proof: {rules} rules, {callers} kinds of callers, {intervals} kinds of intervals, {paths} paths of \
+         outcomes were walked"
+    )
 }
 
 /// Which clause is carried out where, and what proves it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::acd::{Ask, Assignment, Strategy};
 use crate::domain::{CallKey, Moment, QueueId};
-use crate::policy::{Pick, Step};
+use crate::policy::{Pick, Stand, Step, following};
 
 use super::afresh::read_again;
 use super::presence::gone;
@@ -68,7 +68,7 @@ impl Calls {
     pub(super) fn next_step(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
         let mut why: Arc<str> = why.into();
         loop {
-            let next = call.line.step.map_or(0, |s| s + 1);
+            let next = following(call.line.step);
             call.line.step = Some(next);
             call.line.ends = None;
             if next > 0 {
@@ -205,16 +205,19 @@ pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc
             reasons.push(format!("{} position closed by {} (B8)", candidate.person, order.by));
             continue;
         }
-        let why = if candidate.closed {
-            "department closed"
+        let (stand, why) = if candidate.closed {
+            (Stand::Gone, "department closed")
         } else if let Some(why) = gone(&env.board.presence(candidate.agent)) {
-            why
+            (Stand::Gone, why)
         } else if call.line.turned_away.contains(&candidate.agent) {
             is_alone &= call.line.going.contains(&candidate.agent);
-            "did not take this call"
+            (Stand::TurnedAway, "did not take this call")
         } else {
-            return None;
+            (Stand::Here, "")
         };
+        if stand.holds() {
+            return None;
+        }
         reasons.push(format!("{} {why}", candidate.person));
     }
     // Clause B7: helpers may be there. While nobody of the group is (B4), help opens a moment later.

@@ -15,6 +15,7 @@ mod check;
 mod choice;
 mod clauses;
 mod condition;
+mod course;
 mod decide;
 mod display;
 mod emergency;
@@ -32,6 +33,7 @@ mod resolve;
 mod rule;
 mod seen;
 mod target;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +45,7 @@ pub use calendars::{calendars, calendars_as_read};
 pub use check::check_directory;
 pub use choice::{Pick, TOGETHER_MAX};
 pub use clauses::{ClauseLine, clauses, unknown_clauses};
+pub use course::{Stand, following};
 pub use decide::{decide, steps_again};
 pub use emergency::Emergency;
 pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
@@ -55,6 +58,7 @@ pub use plan::{
     RuleTried, Step,
 };
 pub use problem::{Problem, Severity, Source, did_you_mean};
+pub use proof::Proven;
 
 use calendars::Calendars;
 use numbers::Numbers;
@@ -148,9 +152,10 @@ impl Policy {
     }
 
     /// What can happen to callers of each rule from `at` on, for a year: nobody left to take a call or
-    /// to own its promise, however few are away; a role without anybody in an open hour. Warnings, each
-    /// with a caller, a time and who is away: facts about people refuse nothing. Bounded work.
-    pub fn prove(&self, directory: &Directory, at: Timestamp) -> Vec<Problem> {
+    /// to own its promise, however few are away; a role without anybody in an open hour; a step that no
+    /// path of outcomes reaches, or a path that comes back. Warnings, each with a caller, a time and who is
+    /// away: facts about people refuse nothing. Bounded work.
+    pub fn prove(&self, directory: &Directory, at: Timestamp) -> Proven {
         proof::prove(self, directory, at)
     }
 

@@ -8,10 +8,9 @@
 //!     |S| ≤ 2, or all of S one role  a dead end when these are away too: the counter-example
 //! ```
 //! That is all absences of up to two people and of everybody of a role without listing them: a set of
-//! absent people makes a dead end exactly if it contains S. Outcomes of steps need no listing either:
-//! busy, no answer and refused lead to the same next step as gone (clause C7: steps only add up, so
-//! there is no way back and no circle), and only who is gone is missing from S as well. Nor do clients'
-//! managers: a manager only adds to S, so a client without one is the worst case of each kind.
+//! absent people makes a dead end exactly if it contains S. Clients' managers need no listing either: a
+//! manager only adds to S, so a client without one is the worst case of each kind. The outcomes of steps
+//! are walked one by one (`walk`): gone, busy, no answer, refused; each path ends, and each step is on one.
 //!
 //! Whatever is found is a fact about people: a warning, which refuses nothing. Pure; the time is handed
 //! in. Work is bounded by [`STATES_MAX`] and [`WORK_MAX`]; what was not looked at is said.
@@ -41,20 +40,46 @@ const WORK_MAX: usize = 3_000_000;
 /// Roles that are told apart when all of one are away.
 const ROLES_MAX: usize = 128;
 
+/// What was found, and how much was looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Proven {
+    /// Warnings with counter-examples.
+    pub problems: Vec<Problem>,
+    /// Rules.
+    pub rules: usize,
+    /// Kinds of callers, over all rules.
+    pub callers: usize,
+    /// Kinds of intervals between edges of calendars and absences.
+    pub intervals: usize,
+    /// Paths of outcomes through the routes, each different route once.
+    pub paths: u64,
+}
+
 /// See [`Policy::prove`].
-pub(super) fn prove(policy: &Policy, directory: &Directory, at: Timestamp) -> Vec<Problem> {
+pub(super) fn prove(policy: &Policy, directory: &Directory, at: Timestamp) -> Proven {
     let world = World::new(directory);
     let mut proof = Proof::new(policy, &world);
-    let complete = intervals(&world, at, &mut |at, open, absent| {
+    let mut looked = 0;
+    let mut complete = intervals(&world, at, &mut |at, open, absent| {
+        looked += 1;
         proof.interval(at, open, absent);
         proof.work < WORK_MAX
     });
-    if !complete || !policy.callers.1 {
+    complete &= policy.callers.1 && !proof.paths.cut;
+    if complete {
+        proof.unreached();
+    } else {
         let message = "so many rules, people, absences and hours that not all of it was looked at";
         proof.found.push(policy.source().problem(Severity::Warning, 0..0, message, None));
     }
     proof.found.sort_by_key(|p| (p.line, p.column));
-    proof.found
+    Proven {
+        problems: proof.found,
+        rules: policy.rules.len(),
+        callers: policy.callers.0.iter().map(Vec::len).sum(),
+        intervals: looked,
+        paths: proof.paths.count,
+    }
 }
 
 /// What of the directory is asked again and again.
@@ -216,6 +241,7 @@ struct Proof<'a> {
     /// Of this interval.
     absent: BTreeSet<AgentId>,
     work: usize,
+    paths: Paths,
     found: Vec<Problem>,
 }
 
@@ -230,6 +256,7 @@ impl<'a> Proof<'a> {
             open: Vec::new(),
             absent: BTreeSet::new(),
             work: 0,
+            paths: Paths::default(),
             found: Vec::new(),
         }
     }
@@ -244,6 +271,7 @@ impl<'a> Proof<'a> {
                 self.staffed(&step.to, &step.span, at);
             }
             if !matches!(rule.end, End::Callback { .. }) {
+                self.paths.without_steps(rule.span.start);
                 continue;
             }
             for caller in callers {
@@ -295,10 +323,13 @@ impl<'a> Proof<'a> {
 
     fn caller(&mut self, rule: &'a Rule, caller: &Caller, relevant: &DepartmentId, at: Timestamp) {
         let mut rings = Few::nobody();
+        let mut steps = Vec::new();
         for step in &rule.steps {
             let people = self.target(&step.to, caller, relevant, at);
             rings.join(&people);
+            steps.push(people.first);
         }
+        self.outcomes(rule, &steps, (caller, relevant), at);
         let mut all = rings.clone();
         let owner = match &rule.end {
             End::Callback { owner: Some(owner) } => Some(&owner.value),
@@ -409,6 +440,19 @@ impl<'a> Proof<'a> {
         }
     }
 
+    /// Whose the promise is, the first who is there before the others.
+    fn owners_named(
+        &self,
+        named: Option<&Who>,
+        caller: &Caller,
+        relevant: &DepartmentId,
+    ) -> Vec<AgentId> {
+        let default = self.policy.settings().callback_owner.as_ref().map(|owner| &owner.value);
+        let usual = Who::Head(Which::Client);
+        let order = named.into_iter().chain([&usual]).chain(default);
+        order.filter_map(|who| self.who(who, caller, relevant)).collect()
+    }
+
     /// Everybody to whom the promise may fall, in the order of `Resolver::owner`.
     fn owners(
         &mut self,
@@ -419,10 +463,7 @@ impl<'a> Proof<'a> {
         all: &mut Few,
     ) {
         let directory = self.world.directory;
-        let default = self.policy.settings().callback_owner.as_ref().map(|owner| &owner.value);
-        let usual = Who::Head(Which::Client);
-        let order = named.into_iter().chain([&usual]).chain(default);
-        let order: Vec<AgentId> = order.filter_map(|who| self.who(who, caller, relevant)).collect();
+        let order = self.owners_named(named, caller, relevant);
         let superiors: Vec<AgentId> =
             order.iter().flat_map(|agent| directory.superiors(*agent)).collect();
         for agent in order.into_iter().chain(superiors) {
@@ -491,6 +532,10 @@ impl<'a> Proof<'a> {
         }
     }
 }
+
+mod outcomes;
+
+use outcomes::Paths;
 
 /// The kinds of failure that a rule can have.
 const KINDS: [&str; 4] = ["nobody", "promise", "dead end", "away"];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::course::Named;
 use super::fields::Words;
 use super::plan::{Candidate, Presence, Step};
 use super::rule::StepRule;
@@ -74,14 +75,13 @@ impl<'a> Resolver<'a> {
     /// The same for a call that could not wait in some steps for some people: `full`.
     pub(super) fn steps_but(&self, rules: &[StepRule], full: &[(Arc<str>, AgentId)]) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
-        let mut named: Vec<(AgentId, usize)> = Vec::new();
+        let mut named = Named::default();
         for rule in rules {
             let mut meant = self.meant(&rule.to);
             if meant.group.is_none() {
                 self.leave_out_those_named(&mut meant, &mut named, steps.len());
-                named.retain(|(agent, step)| {
-                    *step != steps.len() || !full.contains(&(rule.text.clone(), *agent))
-                });
+                let had_no_room = |agent| full.contains(&(rule.text.clone(), agent));
+                named.forget(steps.len(), had_no_room);
             }
             steps.push(self.step(rule, meant));
         }
@@ -89,20 +89,15 @@ impl<'a> Resolver<'a> {
     }
 
     /// Clause B10: a person named in an earlier step keeps the call there and gets no second wait.
-    fn leave_out_those_named(
-        &self,
-        meant: &mut Meant,
-        named: &mut Vec<(AgentId, usize)>,
-        step: usize,
-    ) {
+    fn leave_out_those_named(&self, meant: &mut Meant, named: &mut Named, step: usize) {
         let mut notes = Vec::new();
         meant.agents.retain(|agent| {
-            let Some((_, earlier)) = named.iter().find(|(a, _)| a == agent) else { return true };
+            let Some(earlier) = named.earlier(*agent) else { return true };
             notes.push(format!("{} is in step {} already", self.name(*agent), earlier + 1));
             false
         });
         meant.notes.extend(notes);
-        named.extend(meant.agents.iter().map(|agent| (*agent, step)));
+        meant.agents.iter().for_each(|agent| named.add(*agent, step));
     }
 
     fn step(&self, rule: &StepRule, meant: Meant) -> Step {

@@ -51,7 +51,7 @@ impl Hub {
         loop {
             let (policy, directory) =
                 (self.current.policy.load_full(), self.current.directory.load_full());
-            let found = policy.prove(&directory, self.clock.wall());
+            let found = policy.prove(&directory, self.clock.wall()).problems;
             let count = found.len() + policy.check(&directory).len();
             self.metrics.policy_alarms.set(i64::try_from(count).unwrap_or(i64::MAX));
             let mut state = lock(&self.proving.state);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, Config};
 use crate::domain::{Calendar, Directory, DirectoryLimits, DirectoryRows, Orders};
-use crate::policy::{self, Names, Policy, Problem, Sources};
+use crate::policy::{self, Names, Policy, Problem, Proven, Sources};
 
 /// The policy's file in the configuration folder.
 pub const POLICY_FILE: &str = "policy.toml";
@@ -96,10 +96,10 @@ pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
 
 /// What can happen to callers from `at` on with these people: see [`Policy::prove`]. Nothing if the
 /// configuration cannot be compiled, or `rows` make no directory.
-pub fn proofs(folder: &Path, rows: DirectoryRows, at: Timestamp) -> Vec<Problem> {
-    let Ok(compiled) = compile(folder) else { return Vec::new() };
+pub fn proofs(folder: &Path, rows: DirectoryRows, at: Timestamp) -> Option<Proven> {
+    let compiled = compile(folder).ok()?;
     let directory = directory(None, rows, &compiled);
-    directory.map(|directory| compiled.policy.prove(&directory, at)).unwrap_or_default()
+    directory.map(|directory| compiled.policy.prove(&directory, at)).ok()
 }
 
 /// The directory of `rows` under these calendars and limits. Errors: as problems of the directory.

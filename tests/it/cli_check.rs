@@ -9,6 +9,10 @@ fn the_shipped_configuration_is_clean_with_the_sample_company() {
     let said = scene.ok(&["check", &shipped]);
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
     assert!(said.contains("the tables in"), "{said}");
+    assert!(said.contains(" paths of outcomes were walked"), "{said}");
+    let proof = scene.json(&["check", &shipped])["proof"].clone();
+    assert_eq!(proof["rules"], 6, "{proof}");
+    assert!(proof["paths"].as_u64().is_some_and(|paths| paths > 1_000), "{proof}");
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
 }
 
 fn told(policy: &Policy, directory: &Directory) -> Vec<String> {
-    policy.prove(directory, monday()).iter().map(ToString::to_string).collect()
+    policy.prove(directory, monday()).problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_role_that_loses_its_last_person_in_an_open_hour_is_told_with_the_day() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with(expected), "{told:?}");
     let weekend = [("gus", "2026-07-04", "2026-07-05", "")];
-    let quiet = super::prove(&policy, &directory(&PEOPLE, &weekend), monday());
+    let quiet = super::prove(&policy, &directory(&PEOPLE, &weekend), monday()).problems;
     assert!(quiet.is_empty(), "nobody works then: {quiet:?}");
 }
 
@@ -328,4 +328,33 @@ fn large(hours: &str) -> Directory {
     };
     let limits = DirectoryLimits { agents_max: 600, groups_max: 800 };
     Directory::build(None, rows, limits).expect("a directory")
+}
+
+#[test]
+fn a_step_that_no_outcome_reaches_is_told_with_the_step_that_has_its_people() {
+    let steps = "{ to = \"person ann\" }, { to = \"role x\" }, { to = \"head of a\" },";
+    let told = told(&policy(steps, "head of a"), &directory(&PEOPLE, &[]));
+    let expected = "policy.toml:7:60: warning: no outcome of the steps before ever rings `head of a` of \
+                    `all`: whoever it means is in step 1 (`person ann`) already\n  hint: remove the step, \
+                    or name somebody else (B10)";
+    assert_eq!(told, [expected]);
+    // Only who is gone has deputies: reached, though nobody is absent today.
+    let deputies =
+        "{ to = \"head of a\" }, { to = \"deputies of head of a\" }, { to = \"role x\" },";
+    let proven = policy(deputies, "head of a").prove(&directory(&PEOPLE, &[]), monday());
+    assert!(proven.problems.is_empty(), "{:?}", proven.problems);
+    // A manager who is nobody else, and none: 1 + 4 ways or one, then the deputies of who is gone.
+    let manager =
+        "{ to = \"manager\" }, { to = \"deputies of manager\" }, { to = \"person eva\" },";
+    let proven = policy(manager, "head of a").prove(&directory(&PEOPLE, &[]), monday());
+    assert_eq!((proven.rules, proven.paths), (1, 5 + 1 + (1 + 4 * 5) + 3 * 5), "{proven:?}");
+}
+
+#[test]
+fn a_promise_that_nobody_owns_is_told_with_the_outcomes_that_lead_to_it() {
+    let policy = policy("{ to = \"role x\" }, { to = \"person gus\" },", "person ghost");
+    let told = told(&policy, &directory(&PEOPLE, &[]));
+    let unowned = told.iter().find(|t| t.contains("a promise that nobody owns")).expect("told");
+    let path = "not even somebody absent: role x: all gone, then person gus: gone: ";
+    assert!(unowned.contains(path), "{unowned}");
 }

@@ -9,6 +9,7 @@ mod help;
 mod kills;
 mod manners;
 mod orders;
+mod outcomes;
 mod plan;
 mod relays;
 mod storm;

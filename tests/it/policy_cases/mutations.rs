@@ -404,7 +404,7 @@ fn every_harmful_mutation_of_the_shipped_policy_is_caught() {
 fn judged(mutations: &[Mutation]) -> Vec<(&Mutation, &'static str, String)> {
     let expected = expected();
     let (usual, at) = (office().directory(), office().at);
-    let known = office().compile().expect("a good policy").prove(&usual, at).len();
+    let known = office().compile().expect("a good policy").prove(&usual, at).problems.len();
     let judge = |mutation: &Mutation| {
         let text = mutation.text.as_str();
         let policy = match compiled(text) {
@@ -414,7 +414,7 @@ fn judged(mutations: &[Mutation]) -> Vec<(&Mutation, &'static str, String)> {
         let Some(harm) = harmed(&policy, text, &expected) else {
             return ("harmless", String::new());
         };
-        let proven = policy.prove(&usual, at);
+        let proven = policy.prove(&usual, at).problems;
         if let Some(problem) = policy.warnings.first().or(proven.get(known)) {
             return ("check", problem.message.clone());
         }

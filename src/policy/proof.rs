@@ -315,7 +315,7 @@ impl<'a> Proof<'a> {
         let (queue, name) = (group.queue.0, group.to_string());
         let few = self.group(queue, &group.members);
         if few.open && few.is_empty() {
-            let message = format!("nobody of `{name}` is there: {}", self.time(at));
+            let message = format!("nobody of `{name}` is there: {}", self.time(at, "absent"));
             let hint = "who is absent needs a colleague who is not, in every open hour (C1)";
             self.tell(span.clone(), "role", message, hint);
         }
@@ -344,10 +344,12 @@ impl<'a> Proof<'a> {
         if KINDS.iter().all(|kind| self.told.contains(&(rule.span.start, *kind))) {
             return;
         }
-        let place = format!("{}; {}", caller.words, self.time(at));
+        let caller = caller.in_words(false);
+        let (place, besides) = (self.time(at, "absent"), self.time(at, "absent besides them"));
         let mut say = |kind, message: String| {
+            let place = if kind == "away" { &besides } else { &place };
             let hint = "add a step with other people, or another owner of the promise (B, C1)";
-            self.tell(rule.span.clone(), kind, format!("{message}: {place}"), hint);
+            self.tell(rule.span.clone(), kind, format!("{message}: {caller}; {place}"), hint);
         };
         if !rule.steps.is_empty() && !rings.anybody {
             say("nobody", format!("`{name}` has nobody at any hour for this caller"));
@@ -507,7 +509,7 @@ impl<'a> Proof<'a> {
     }
 
     /// The interval's beginning by a clock of the company, and who is absent in it.
-    fn time(&self, at: Timestamp) -> String {
+    fn time(&self, at: Timestamp, absent: &str) -> String {
         let directory = self.world.directory;
         let department = directory.department(&self.policy.settings().default_department);
         let calendar = department.and_then(|d| directory.calendar(&d.calendar));
@@ -521,7 +523,7 @@ impl<'a> Proof<'a> {
             (_, 0) => away.join(", "),
             _ => format!("{} and {more} more", away.join(", ")),
         };
-        format!("{clock}, absent: {away}")
+        format!("{clock}, {absent}: {away}")
     }
 
     fn tell(&mut self, span: Range<usize>, kind: &'static str, message: String, hint: &str) {

@@ -78,8 +78,20 @@ pub(super) struct Caller {
     pub(super) department: Option<DepartmentId>,
     /// A client: it may have a region that only the directory knows.
     pub(super) known: bool,
-    /// One of them: type, VIP level, debt, numbers.
-    pub(super) words: String,
+    /// One of them: type, VIP level, debt, department, numbers.
+    words: String,
+}
+
+impl Caller {
+    /// One of them, with a manager or without: all that has to be known to try it.
+    pub(super) fn in_words(&self, managed: bool) -> String {
+        let manager = match (self.known, managed) {
+            (true, true) => ", with a manager who is nobody else in the route",
+            (true, false) => ", no manager",
+            (false, _) => "",
+        };
+        format!("{}{manager}", self.words)
+    }
 }
 
 /// For each rule one of each kind of caller that comes to it; and whether that is all of them.
@@ -434,6 +446,13 @@ impl Space {
                     one.0[dimension] = one.0[dimension].only(value);
                 }
                 let mut words = self.example(&one);
+                // What no rule asks about makes a caller a certain one all the same.
+                if known && self.departments.len() == 1 {
+                    words.push_str(", no department responsible");
+                }
+                if self.called.len() == 1 {
+                    words.push_str(", any called number");
+                }
                 if CALLERS[one.0[CALLER].first()].0 != CALLERS[3].0 {
                     words.push_str(&format!(", calling from {}", from(&self.regions[region])));
                 }

@@ -253,6 +253,10 @@ fn a_role_without_anybody_is_told_with_a_caller_a_time_and_who_is_away() {
     let caller = "owes money";
     assert!(rule.starts_with(&place) && rule.contains(caller), "{rule}");
     assert!(rule.contains("karl.winter") && rule.contains("calling from +"), "{rule}");
+    for part in ["a known client, type ", "VIP none", "no manager", "department ", "called number"]
+    {
+        assert!(rule.contains(part), "a caller one can try: {part}: {rule}");
+    }
     assert!(said.contains("0 errors"), "a fact about people refuses nothing: {said}");
 }
 

@@ -124,7 +124,7 @@ impl<'a> Proof<'a> {
         at: Timestamp,
     ) {
         let name = &rule.name;
-        let place = format!("{}; {}", caller.words, self.time(at));
+        let place = format!("{}; {}", caller.in_words(managed), self.time(at, "absent"));
         if let Some(path) = &walked.circle {
             let message = format!("`{name}` goes in a circle: {path}: {place}");
             self.tell(rule.span.clone(), "circle", message, "a route only goes on (B10)");

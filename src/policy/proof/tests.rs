@@ -216,8 +216,9 @@ fn a_counter_example_names_caller_time_and_who_is_away() {
     let told = told(&policy, &directory(&people, &[]));
     let expected = "policy.toml:4:1: warning: `all` is a dead end when gus and ann are away: \
                     a known client, type key, VIP none, owes nothing, from one of our people, \
-                    calling from +12125550199; Mon 2026-03-02 10:00, absent: nobody\n  hint: add a \
-                    step with other people, or another owner of the promise (B, C1)";
+                    no department responsible, any called number, calling from +12125550199, no \
+                    manager; Mon 2026-03-02 10:00, absent besides them: nobody\n  hint: add a step with \
+                    other people, or another owner of the promise (B, C1)";
     assert_eq!(told, [expected]);
 }
 

@@ -95,6 +95,10 @@ fn a_trunk_is_known_by_address_or_by_digest() {
     assert_eq!(problems(&digest), [""; 0]);
     let neither = format!("{SMALL}\n[[trunk]]\nname = \"x\"");
     assert!(problems(&neither)[0].contains("nothing says how this trunk is known"));
+    let empty = problems(&format!("{neither}\nfrom = []"));
+    assert!(empty[0].contains("nothing says how this trunk is known"), "{empty:?}");
+    let wrong = problems(&format!("{neither}\nfrom = [\"pbx.example\"]"));
+    assert!(wrong.len() == 1 && wrong[0].contains("pbx.example"), "{wrong:?}");
     let both = format!("{SMALL}\n[[trunk]]\nname = \"x\"\nfrom = [\"127.0.0.2\"]\nuser = \"u\"");
     assert!(problems(&both)[0].contains("by address or by digest"));
     let twice = format!("{SMALL}\n[[trunk]]\nname = \"x\"\nfrom = [\"::ffff:127.0.0.1\"]");

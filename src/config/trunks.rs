@@ -1,5 +1,6 @@
 //! `[[trunk]]` → trunks.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -84,7 +85,13 @@ fn one(section: &Section<'_, '_>, company: Option<&NumberFormat>) -> Option<Trun
 }
 
 fn identity(section: &Section<'_, '_>) -> Option<TrunkIdentity> {
-    let from = section.value("from", convert::list(convert::trunk_address));
+    // Of what is written; the default is converted after a wrong value.
+    let empty = Cell::new(None);
+    let from = section.value("from", |value| {
+        let from = convert::list(convert::trunk_address)(value);
+        empty.set(empty.get().or(Some(from.as_ref().is_ok_and(Vec::is_empty))));
+        from
+    });
     let user = section.optional("user", convert::text);
     let md5 = section.optional("ha1_md5", convert::hex(32));
     let sha256 = section.optional("ha1_sha256", convert::hex(64));
@@ -100,7 +107,8 @@ fn identity(section: &Section<'_, '_>) -> Option<TrunkIdentity> {
         }
         (true, ..) => {
             let given = ["from", "user", "ha1_md5", "ha1_sha256"];
-            if !given.iter().any(|k| section.is_given(k)) || section.is_given("user") {
+            let nothing = !given.iter().any(|k| section.is_given(k));
+            if nothing || empty.get() == Some(true) || section.is_given("user") {
                 let what = "nothing says how this trunk is known".to_string();
                 let hint = "from = [\"192.0.2.10\"], or user, ha1_md5 and ha1_sha256";
                 section.error("name", what, Some(hint));

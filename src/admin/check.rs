@@ -173,7 +173,9 @@ fn printed(config_dir: &Path, problems: &[Problem], notes: &[String]) -> Printed
     let mut text = render(problems, |file| read(Path::new(file)).ok());
     notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));
     let folder = config_dir.display();
-    text.push_str(&format!("{folder}: {errors} errors, {warnings} warnings\n"));
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (of_errors, of_warnings) = (count(errors, "error"), count(warnings, "warning"));
+    text.push_str(&format!("{folder}: {of_errors}, {of_warnings}\n"));
     let lines: Vec<ProblemLine> = problems.iter().map(ProblemLine::from).collect();
     let json = json!({ "errors": errors, "warnings": warnings, "problems": lines, "notes": notes });
     Printed { found: errors > 0, ..Printed::new(text, json) }

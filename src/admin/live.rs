@@ -219,7 +219,9 @@ pub(super) fn hangup(context: &Context, call: &str) -> Result<Printed, Failure> 
 
 pub(super) fn call_key(call: &str) -> Result<CallKey, Failure> {
     CallKey::parse(call).ok_or_else(|| {
-        Failure::Usage(format!("`{call}` is no call: 16 digits, see `calls --live`"))
+        Failure::Usage(format!(
+            "`{call}` is no call: its name has 16 hexadecimal digits, see `telefonist calls --live`"
+        ))
     })
 }
 

@@ -96,7 +96,7 @@ fn week(value: Value<'_>, reader: &mut Reader<'_>) -> Option<[Vec<Hours>; 7]> {
         };
         for day in days {
             if week[day].replace(hours.clone()).is_some() {
-                reader.error(key.span.clone(), format!("{} has hours already", DAYS[day]), None);
+                reader.error(key.span.clone(), format!("`{}` has hours already", DAYS[day]), None);
                 good = false;
             }
         }
@@ -285,7 +285,7 @@ week = { mon-wed = "08:00-09:00", tue = "closed" }
             (9, 78, "\"22:00-00:00\" ends at 00:00"),
             (10, 10, "`2026-02-30` is no day"),
             (10, 41, "this is a number, a text in quotes is needed"),
-            (13, 35, "tue has hours already"),
+            (13, 35, "`tue` has hours already"),
         ];
         let expected: Vec<_> =
             expected.iter().map(|(line, column, m)| (*line, *column, m.to_string())).collect();

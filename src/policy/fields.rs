@@ -100,7 +100,8 @@ impl<'s> Reader<'s> {
     fn wrong_type(&mut self, value: Value<'_>, wanted: &str) {
         let found = match value.get_ref() {
             DeValue::String(_) => "a text",
-            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::Integer(_) => "a number",
+            DeValue::Float(_) => "a number with a fraction",
             DeValue::Boolean(_) => "true or false",
             DeValue::Datetime(_) => "a date",
             DeValue::Array(_) => "a list",
@@ -160,7 +161,7 @@ impl<'s> Reader<'s> {
             Ok(number) if bounds.contains(&number) => Some(At::new(number, value.span())),
             _ => {
                 let (low, high) = bounds.into_inner();
-                let message = format!("{written} is outside {low} to {high}");
+                let message = format!("`{written}` is outside {low} to {high}");
                 self.error(value.span(), message, None);
                 None
             }
@@ -183,7 +184,7 @@ impl<'s> Reader<'s> {
             Some(span) if bounds.contains(&span) => Some(At::new(span, text.span)),
             Some(_) => {
                 let (low, high) = (Words(*bounds.start()), Words(*bounds.end()));
-                self.error(text.span, format!("{} is outside {low} to {high}", text.value), None);
+                self.error(text.span, format!("`{}` is outside {low} to {high}", text.value), None);
                 None
             }
             None => {
@@ -258,9 +259,14 @@ impl<'a> Fields<'a> {
         value
     }
 
-    /// Every field with its key's place: for tables whose keys are names.
+    /// Every field with its key's place, as they are written: for tables whose keys are names.
     pub fn entries(&self) -> impl Iterator<Item = (At<&'a str>, Value<'a>)> + use<'a> {
-        self.table.iter().map(|(key, value)| (At::new(key.get_ref().as_ref(), key.span()), value))
+        let fields = self.table.iter();
+        let mut fields: Vec<_> = fields
+            .map(|(key, value)| (At::new(key.get_ref().as_ref(), key.span()), value))
+            .collect();
+        fields.sort_by_key(|(key, _)| key.span.start);
+        fields.into_iter()
     }
 
     /// Notes every field that nobody asked for. To be called last.

@@ -25,6 +25,9 @@ impl<'a> Dialled<'a> {
     }
 }
 
+/// An international number has no more (E.164).
+const NUMBER_DIGITS_MAX: usize = 15;
+
 /// One number, or all that begin so.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pattern {
@@ -42,7 +45,10 @@ impl Pattern {
             None => (bare.as_str(), false),
         };
         let digits = bare.strip_prefix('+').unwrap_or(bare);
-        if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        if digits.is_empty()
+            || digits.len() > NUMBER_DIGITS_MAX
+            || !digits.bytes().all(|b| b.is_ascii_digit())
+        {
             return None;
         }
         let whole = !open_ended && !bare.starts_with('+');
@@ -165,9 +171,13 @@ impl<T> Numbers<T> {
     fn add(&mut self, entry: Entry<T>, reader: &mut Reader<'_>) {
         if let Some(other) = self.entries.iter().find(|other| other.overlaps(&entry)) {
             let (line, _) = reader.source().position(other.pattern.span.start);
-            let message = format!("{} overlaps {} in line {line}", entry.pattern, other.pattern);
+            let is_same = other.pattern.value == entry.pattern.value;
+            let message = match is_same {
+                true => format!("`{}` stands in line {line} already", entry.pattern),
+                false => format!("`{}` overlaps `{}` in line {line}", entry.pattern, other.pattern),
+            };
             let hint = "name the narrower one in the wider one's `except`".to_owned();
-            let hint = (other.pattern.value != entry.pattern.value).then_some(hint);
+            let hint = (!is_same).then_some(hint);
             reader.error(entry.pattern.span.clone(), message, hint);
         }
         self.entries.push(entry);
@@ -206,7 +216,11 @@ pub(super) fn patterns(
             None => {
                 let hint =
                     "like \"+49 30 23125 100\", or \"+49 30 23125 2*\" for all that begin so";
-                let message = format!("\"{}\" is no number", text.value);
+                let digits = text.value.bytes().filter(u8::is_ascii_digit).count();
+                let message = match digits > NUMBER_DIGITS_MAX {
+                    true => format!("\"{}\" has more than 15 digits", text.value),
+                    false => format!("\"{}\" is no number", text.value),
+                };
                 reader.error(text.span, message, Some(hint.to_owned()));
                 good = false;
             }
@@ -267,14 +281,16 @@ mod tests {
             "[[called]]\nnumber = \"+4930 2*\"\ndepartment = \"a\"\n\
              [[called]]\nnumber = [\"+49302 1\", \"+49303\"]\ndepartment = \"b\"\n\
              [[called]]\nnumber = \"+49303\"\ndepartment = \"b\"\n\
-             [[called]]\nnumber = \"30x\"\ndepartmnt = \"b\"\n",
+             [[called]]\nnumber = \"30x\"\ndepartmnt = \"b\"\n\
+             [[called]]\nnumber = \"+4930000000000001\"\ndepartment = \"b\"\n",
         );
         let expected = [
-            (5, 11, "+493021 overlaps +49302* in line 2"),
-            (8, 10, "+49303 overlaps +49303 in line 5"),
+            (5, 11, "`+493021` overlaps `+49302*` in line 2"),
+            (8, 10, "`+49303` stands in line 5 already"),
             (10, 1, "`department` is missing in [[called]]"),
             (11, 10, "\"30x\" is no number"),
             (12, 1, "`departmnt` is not known in [[called]]"),
+            (14, 10, "\"+4930000000000001\" has more than 15 digits"),
         ];
         let expected: Vec<_> = expected.iter().map(|(l, c, m)| (*l, *c, m.to_string())).collect();
         assert_eq!(problems, expected);

@@ -147,7 +147,19 @@ impl<'a> Words<'a> {
     fn take(&mut self, wanted: &str) -> Result<At<&'a str>, Wrong> {
         let word = self.words.get(self.next).cloned();
         self.next += 1;
-        word.ok_or_else(|| (self.end.clone(), format!("{wanted} is missing at its end"), None))
+        word.ok_or_else(|| {
+            let beginning = self.words.first().map(|word| word.value);
+            let (message, like) = match beginning {
+                None => ("this text is empty".to_owned(), "manager"),
+                Some("head") => (format!("{wanted} is missing at its end"), "head of wholesale"),
+                Some("deputies") => {
+                    (format!("{wanted} is missing at its end"), "deputies of manager")
+                }
+                Some("role") => (format!("{wanted} is missing at its end"), "role operator"),
+                Some(_) => (format!("{wanted} is missing at its end"), "person anna.berg"),
+            };
+            (self.end.clone(), message, Some(format!("like \"{like}\"")))
+        })
     }
 
     fn take_if(&mut self, word: &str) -> bool {
@@ -271,6 +283,7 @@ mod tests {
         assert_eq!(wrong("to = \"head of\"").2, "a department is missing at its end");
         assert_eq!(column("to = \"head of client's shop\""), 24);
         assert_eq!(column("to = \"dep\\u0075ties xx manager\""), 6, "escapes: the whole text");
-        assert_eq!(wrong("to = \"\"").2, "a person is missing at its end");
+        assert_eq!(wrong("to = \"\"").2, "this text is empty");
+        assert_eq!(wrong("to = \"head\"").2, "`of` is missing at its end");
     }
 }

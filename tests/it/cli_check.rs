@@ -141,7 +141,7 @@ fn one_wrong_key_of_a_trunk_is_one_problem() {
     let from = "from = [\"127.0.0.1\", \"::1\"]";
     scene.edit("telefonist.toml", from, "from = [\"300.1.1.1\", \"pbx\"]");
     let said = out(&scene.run(&["check"]));
-    assert!(said.contains("1 errors") && said.contains("300.1.1.1"), "{said}");
+    assert!(said.contains("1 error,") && said.contains("300.1.1.1"), "{said}");
     assert!(said.contains("`pbx` is no IP address"), "each of a list is told: {said}");
 }
 

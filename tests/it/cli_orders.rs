@@ -199,7 +199,7 @@ fn b8_who_may_not_order_and_what_is_not_there_is_refused_with_code_1() {
         "nobody is called olga",
     );
     refused(&[&["queue", "close", "pilots"], &nina[..]].concat(), "no group is called pilots");
-    refused(&[&["queue", "open", "operator"], &nina[..]].concat(), "is open");
+    refused(&[&["queue", "open", "operator"], &nina[..]].concat(), "is open already");
     refused(&[&["agent", "back", "olga.reim"], &nina[..]].concat(), "was not moved");
     refused(&[&["agent", "open", "olga.reim"], &nina[..]].concat(), "is open");
     refused(&[&["agent", "close", "olga"], &nina[..]].concat(), "nobody is called olga");

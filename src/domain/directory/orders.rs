@@ -220,7 +220,7 @@ impl Orders {
             }
             Order::Open { group } => {
                 if self.closed(group).is_none() {
-                    return Err(format!("queue {group} is open: see `telefonist queues`"));
+                    return Err(format!("queue {group} is open already: see `telefonist queues`"));
                 }
                 next.take_back(|order| doors(order, group), by);
                 return Ok(next);

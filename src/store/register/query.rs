@@ -163,7 +163,7 @@ impl Register {
         let none = || StoreError::refused(format!("no call {text} in the register"));
         if !text.bytes().all(|b| b.is_ascii_hexdigit()) || text.len() < CALL_END_LEN_MIN {
             return Err(StoreError::refused(format!(
-                "{text} is no call id: 16 digits, or their end"
+                "`{text}` names no call: write its 16 hexadecimal digits, or the last {CALL_END_LEN_MIN} or more"
             )));
         }
         let read = || {

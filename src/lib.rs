@@ -15,6 +15,8 @@ pub mod meters;
 pub mod net;
 pub mod policy;
 pub mod proxy;
+#[cfg(feature = "shell")]
+pub mod recorder;
 pub mod registrar;
 pub mod rehearsal;
 #[cfg(feature = "shell")]

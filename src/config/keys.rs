@@ -178,6 +178,13 @@ pub const KEYS: &[Key] = &[
     ),
     key("callback.email_from", ABSENT, "sender of such a mail"),
     key("callback.email_to", ABSENT, "receiver where the owner has no address"),
+    start(
+        "recorder.bytes_max",
+        "8388608",
+        "bytes that each worker keeps of what it was fed last, from 65536; 0 switches it off",
+    ),
+    start("recorder.age_max", "\"10m\"", "nothing older is kept, 10s to 24h"),
+    start("recorder.files_max", "8", "files that panics left; the oldest go, 1 to 1000"),
     start("admin.http", "\"127.0.0.1:9160\"", "address of /metrics, /health and /ready, or `off`"),
     start("admin.socket_mode", "\"0600\"", "permissions of the control socket: `0600` or `0660`"),
     start("admin.socket_group", ABSENT, "group of the control socket"),

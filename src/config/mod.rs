@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use keys::{ABSENT, KEYS, Key, reference};
 pub use render::render;
-pub use shell_tables::{CallbackNotify, LogFormat, NetSettings, ShellSettings};
+pub use shell_tables::{CallbackNotify, LogFormat, NetSettings, RecorderSettings, ShellSettings};
 
 use crate::domain::{DirectoryLimits, Settings};
 use crate::policy::{Problem, Severity};

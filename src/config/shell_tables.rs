@@ -23,6 +23,8 @@ pub struct ShellSettings {
     pub index_stale_max: Duration,
     /// Who hears of a promised callback, and how.
     pub callback_notify: CallbackNotify,
+    /// What workers keep of what they were fed.
+    pub recorder: RecorderSettings,
     /// `/metrics`, `/health`, `/ready`; `None`: off.
     pub http: Option<SocketAddr>,
     /// Permission bits of the control socket.
@@ -54,6 +56,17 @@ pub struct NetSettings {
     pub header_timeout: Duration,
     /// An outgoing connection must stand by then.
     pub connect_timeout: Duration,
+}
+
+/// Bounds of the recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecorderSettings {
+    /// Bytes of one worker's ring; 0: nothing is recorded.
+    pub bytes_max: u32,
+    /// Nothing older is kept.
+    pub age_max: Duration,
+    /// Files kept that panics left.
+    pub files_max: usize,
 }
 
 /// How the owner of a promised callback hears of it.
@@ -92,6 +105,7 @@ pub(super) fn all(document: &mut Document<'_, '_>, server: &Server) -> ShellSett
     let index_stale_max = clients.value("index_stale_max", convert::span(stale));
     clients.finish();
     let callback_notify = callback(document);
+    let recorder = recorder(document);
     let admin = document.section("admin");
     let http = admin.value("http", http);
     let socket_mode =
@@ -109,6 +123,7 @@ pub(super) fn all(document: &mut Document<'_, '_>, server: &Server) -> ShellSett
         net,
         index_stale_max,
         callback_notify,
+        recorder,
         http,
         socket_mode,
         socket_group,
@@ -134,6 +149,23 @@ fn net(document: &mut Document<'_, '_>) -> NetSettings {
     };
     section.finish();
     net
+}
+
+fn recorder(document: &mut Document<'_, '_>) -> RecorderSettings {
+    let section = document.section("recorder");
+    let recorder = RecorderSettings {
+        bytes_max: section.value("bytes_max", ring_bytes),
+        age_max: span(&section, "age_max", 10, 86_400),
+        files_max: section.value("files_max", convert::integer(1..=1_000)) as usize,
+    };
+    section.finish();
+    recorder
+}
+
+/// Smaller rings would not hold one call.
+fn ring_bytes(value: &Value<'_>) -> Result<u32, String> {
+    let bytes = convert::integer(0..=1_073_741_824)(value)?;
+    if bytes == 0 || bytes >= 65_536 { Ok(bytes) } else { Err("0, or 65536 and more".into()) }
 }
 
 fn callback(document: &mut Document<'_, '_>) -> CallbackNotify {

@@ -19,6 +19,7 @@ use crate::domain::{
 };
 use crate::net::Net;
 use crate::policy::{IndexState, Policy};
+use crate::recorder::Taken;
 use crate::store::ClientIndex;
 use crate::store::journal::{Health, Writer};
 use crate::switch::{
@@ -354,7 +355,7 @@ impl Outside for Hub {
         }
     }
 
-    fn panicked(&self, from: ShardId) {
+    fn panicked(&self, from: ShardId, _: Option<Taken>) {
         self.metrics.panics.inc();
         tracing::error!(worker = from.0, "a worker panicked and is built anew from the journal");
     }

@@ -8,8 +8,9 @@ use super::folder::{Keys, random};
 use super::hub::Current;
 use crate::call::{bucket, hashed};
 use crate::domain::{Directory, Moment, ShardId};
+use crate::recorder::{Begin, Recording};
 use crate::store::journal::{Journal, Source, State, restore_source};
-use crate::switch::{Input, Output, Setup, Shared, Switch, home_of};
+use crate::switch::{Input, Output, RingLimits, Setup, Shared, Switch, home_of};
 use crate::worker::{Build, Built, Clock, Core, Life};
 
 /// What all workers are made of.
@@ -21,6 +22,7 @@ pub(super) struct Maker {
     pub(super) clock: Clock,
     pub(super) journal: Arc<Mutex<Journal>>,
     pub(super) restored: State,
+    pub(super) recorder: RingLimits,
 }
 
 impl Core for Switch {
@@ -104,9 +106,26 @@ impl Maker {
             policy: self.current.policy.load_full(),
             wall,
         };
+        let recording = self.recording(&setup, &state);
         let mut switch = Switch::new(now, setup);
         switch.restore(now, &state.journalled(life == Life::Again));
-        Built { core: dressed(Box::new(switch)), writer, state }
+        Built { core: dressed(Box::new(switch)), writer, state, recording }
+    }
+
+    fn recording(&self, setup: &Setup, state: &State) -> Option<Recording> {
+        let begin = Begin {
+            shard: setup.shard,
+            started: setup.started,
+            settings: setup.settings.clone(),
+            directory: setup.directory.clone(),
+            policy: setup.policy.clone(),
+            wall: setup.wall,
+            drain_until: None,
+            worked: None,
+            state: state.clone(),
+            stood: Vec::new(),
+        };
+        Recording::new(begin, self.shared.board.clone(), self.recorder)
     }
 }
 

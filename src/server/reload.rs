@@ -173,6 +173,7 @@ fn fixed(old: &ShellSettings, new: &ShellSettings) -> Vec<&'static str> {
         ("server.workers", old.workers != new.workers),
         ("net.*", old.net != new.net),
         ("clients.index_stale_max", old.index_stale_max != new.index_stale_max),
+        ("recorder.*", old.recorder != new.recorder),
         ("admin.http", old.http != new.http),
         ("admin.socket_mode", old.socket_mode != new.socket_mode),
         ("admin.socket_group", old.socket_group != new.socket_group),

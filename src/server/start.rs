@@ -18,6 +18,7 @@ use super::project::Projecting;
 use super::texts::{self, Compiled};
 use super::{Server, control, names, reload, status};
 use crate::acd::{Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
+use crate::config::ShellSettings;
 use crate::domain::{Directory, DirectoryRows, Orders, Settings, ShardId};
 use crate::meters::{MeterLimits, Meters};
 use crate::net::{BindError, Dispatch, Net};
@@ -26,7 +27,7 @@ use crate::registrar::Location;
 use crate::store::journal::{Journal, JournalError, Source, restore, server_started};
 use crate::store::register::Projector;
 use crate::store::{ClientsDb, FOLLOW_EVERY, Follower, Following};
-use crate::switch::{Event, Shared, shard_of};
+use crate::switch::{Event, RingLimits, Shared, shard_of};
 use crate::telemetry::{self, Metrics};
 use crate::worker::{Clock, Inbox, Outlet, Worker};
 
@@ -188,6 +189,7 @@ impl Building {
             clock: self.clock.clone(),
             journal: Arc::new(Mutex::new(journal)),
             restored: restored.state,
+            recorder: ring_limits(&self.compiled.config.shell),
         };
         let clock = self.clock.clone();
         let workers = self.workers(maker, &hub, inboxes, outlets)?;
@@ -368,6 +370,11 @@ impl Building {
         }
         Ok(server)
     }
+}
+
+fn ring_limits(shell: &ShellSettings) -> RingLimits {
+    let recorder = shell.recorder;
+    RingLimits { bytes_max: recorder.bytes_max as usize, age_max: recorder.age_max }
 }
 
 /// Bound, and not answered at yet.

@@ -10,6 +10,7 @@
 //! | `core` | what calls borrow for a turn |
 //! | `shards` | which worker a message, a person, a call belongs to |
 //! | `passing` | what the proxy carries |
+//! | `recorder` | the last inputs, for whoever looks for a fault |
 //! | `requests` | trust: who may register, call, ask |
 //! | `help` | which groups help others now |
 //! | `roster` | who serves which queues |
@@ -23,6 +24,7 @@ mod core;
 mod help;
 mod io;
 mod passing;
+mod recorder;
 mod requests;
 mod roster;
 mod seats;
@@ -50,6 +52,7 @@ pub use crate::call::{
     Outcome, Party, Promise, What,
 };
 pub use io::{Addressee, Command, Input, Mail, Output, Refusal};
+pub use recorder::{Kept, Ring, RingLimits, Stood, standing};
 pub use shards::{home_of, shard_of};
 pub use survival::{Cut, Journalled};
 

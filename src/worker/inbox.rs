@@ -10,13 +10,22 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::thread::Thread;
 use std::time::Duration;
 
+use crate::domain::ShardId;
+use crate::recorder::Taken;
 use crate::switch::Input;
+
+/// Takes copies of recordings.
+pub type Asked = Sender<(ShardId, Taken)>;
+
+/// Who may wait for copies of the recording at once.
+const ASKED_MAX: usize = 4;
 
 /// The end that others hold.
 #[derive(Debug)]
 pub struct Inbox {
     packets: SyncSender<Input>,
     inputs: Sender<Input>,
+    asked: SyncSender<Asked>,
     sleeper: OnceLock<Thread>,
 }
 
@@ -25,6 +34,7 @@ pub struct Inbox {
 pub struct Outlet {
     packets: Receiver<Input>,
     inputs: Receiver<Input>,
+    asked: Receiver<Asked>,
 }
 
 /// No room for another packet.
@@ -36,8 +46,9 @@ impl Inbox {
     pub fn new(packets_max: usize) -> (Self, Outlet) {
         let (packets, packets_out) = sync_channel(packets_max);
         let (inputs, inputs_out) = channel();
-        let inbox = Self { packets, inputs, sleeper: OnceLock::new() };
-        (inbox, Outlet { packets: packets_out, inputs: inputs_out })
+        let (asked, asked_out) = sync_channel(ASKED_MAX);
+        let inbox = Self { packets, inputs, asked, sleeper: OnceLock::new() };
+        (inbox, Outlet { packets: packets_out, inputs: inputs_out, asked: asked_out })
     }
 
     /// A packet. Errors: the bound is reached, or the worker is gone for good.
@@ -52,6 +63,14 @@ impl Inbox {
         // The worker is gone only when the whole server goes.
         let _ = self.inputs.send(input);
         self.wake();
+    }
+
+    /// The worker gives `asked` a copy of its recording, if it records; drops it otherwise. Errors: too
+    /// many wait already, or the worker is gone for good.
+    pub fn ask_recording(&self, asked: Asked) -> Result<(), Full> {
+        self.asked.try_send(asked).map_err(|_| Full)?;
+        self.wake();
+        Ok(())
     }
 
     /// The worker looks again, whatever it does now.
@@ -79,6 +98,11 @@ impl Outlet {
                 }
             }
         }
+    }
+
+    /// The next who wants a copy of the recording.
+    pub fn asked(&self) -> Option<Asked> {
+        self.asked.try_recv().ok()
     }
 
     /// Until the bell rings, at most for `span`. May end early.

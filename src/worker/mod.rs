@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use clock::Clock;
-pub use inbox::{Full, Inbox, Outlet};
+pub use inbox::{Asked, Full, Inbox, Outlet};
 
 use crate::domain::{CallKey, Flow, Moment, Number, ShardId};
+use crate::recorder::{Recording, Taken};
 use crate::store::journal::{Health, State, Writer};
 use crate::switch::{Event, Identified, Input, Mail, Output, Promise, Refusal};
 
@@ -77,8 +78,8 @@ pub trait Outside: Send + Sync {
     fn turned(&self, from: ShardId, turn: Turn);
     /// About once a second: how its end of the journal is.
     fn journal(&self, from: ShardId, health: Health);
-    /// The core panicked and is built anew.
-    fn panicked(&self, from: ShardId);
+    /// The core panicked and is built anew; what it was fed last, if that was recorded.
+    fn panicked(&self, from: ShardId, fed: Option<Taken>);
 }
 
 /// How often a core is built for the same worker.
@@ -98,6 +99,8 @@ pub struct Built {
     pub writer: Writer,
     /// What holds at the writer's begin: with every event since, the head of its next segment.
     pub state: State,
+    /// Keeps what the core is fed, from now on.
+    pub recording: Option<Recording>,
 }
 
 /// Builds a core on the worker's thread.

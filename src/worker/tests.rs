@@ -91,7 +91,7 @@ impl Outside for Witness {
     }
     fn turned(&self, _: ShardId, _: Turn) {}
     fn journal(&self, _: ShardId, _: Health) {}
-    fn panicked(&self, _: ShardId) {
+    fn panicked(&self, _: ShardId, _: Option<Taken>) {
         self.say("panicked");
     }
 }
@@ -115,6 +115,7 @@ impl Stage {
             core: Box::new(Puppet::default()),
             writer: journal.writer(Source::Worker(ShardId(0)), jiff::Timestamp::now(), &[]),
             state: State::default(),
+            recording: None,
         });
         let outside = Arc::new(Witness(std::sync::Mutex::new(say)));
         let worker =

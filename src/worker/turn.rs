@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Build, Built, Clock, Life, Outlet, Outside, Turn};
 use crate::domain::{Moment, ShardId, WallOffset};
+use crate::recorder::Recording;
 use crate::switch::{Event, Input, Output};
 
 /// Inputs of one turn: the journal is written once for all of them.
@@ -28,6 +29,7 @@ pub(super) struct Turning {
     taken: VecDeque<Input>,
     events: Vec<Event>,
     outputs: Vec<Output>,
+    recording: Option<Recording>,
     tick: Moment,
 }
 
@@ -51,6 +53,7 @@ impl Turning {
             taken: VecDeque::with_capacity(INPUTS_PER_TURN_MAX),
             events: Vec::new(),
             outputs: Vec::new(),
+            recording: None,
             tick: Moment::ZERO,
         }
     }
@@ -61,6 +64,7 @@ impl Turning {
         while !self.stopped() {
             let ended = catch_unwind(AssertUnwindSafe(|| {
                 let mut built = (self.build)(life);
+                self.recording = built.recording.take();
                 self.live(&mut built);
             }));
             if ended.is_ok() {
@@ -69,7 +73,8 @@ impl Turning {
             // What the broken turn wanted to say is lost with it; what it had not looked at is not.
             self.events.clear();
             self.outputs.clear();
-            self.outside.panicked(self.shard);
+            let fed = self.recording.take().map(Recording::into_taken);
+            self.outside.panicked(self.shard, fed);
             life = Life::Again;
             self.outlet.sleep(REBUILD_PAUSE);
         }
@@ -85,6 +90,7 @@ impl Turning {
         let mut turn = Turn::default();
         loop {
             let began = self.clock.now();
+            self.show_recording();
             self.feed(built, Input::Wake);
             self.outlet.take(INPUTS_PER_TURN_MAX, &mut self.taken);
             let full = self.taken.len() >= INPUTS_PER_TURN_MAX;
@@ -116,8 +122,17 @@ impl Turning {
     fn feed(&mut self, built: &mut Built, input: Input) {
         let mut next = VecDeque::from([input]);
         while let Some(input) = next.pop_front() {
-            built.core.handle(self.clock.now(), input);
+            let now = self.clock.now();
+            if let Some(recording) = &mut self.recording {
+                recording.input(now, &input);
+            }
+            built.core.handle(now, input);
             while let Some(output) = built.core.poll_output() {
+                if let (Some(recording), Output::Send { flow, bytes }) =
+                    (&mut self.recording, &output)
+                {
+                    recording.sent(now, *flow, bytes.clone());
+                }
                 match output {
                     Output::Event(event) => self.events.push(event),
                     Output::Identify { call, number } => {
@@ -139,7 +154,12 @@ impl Turning {
             journal = self.clock.now().since(began);
             self.events.iter().for_each(|event| built.state.apply(event));
             self.outside.recorded(self.shard, &self.events);
-            self.events.clear();
+            match &mut self.recording {
+                Some(recording) => {
+                    self.events.drain(..).for_each(|event| recording.event(began, event));
+                }
+                None => self.events.clear(),
+            }
         }
         if built.writer.wants_rotation() {
             let at = self.wall.wall(self.clock.now());
@@ -155,6 +175,16 @@ impl Turning {
             }
         }
         journal
+    }
+
+    /// To whoever asked for a copy of the recording.
+    fn show_recording(&self) {
+        while let Some(asked) = self.outlet.asked() {
+            if let Some(recording) = &self.recording {
+                // Whoever asked may have given up.
+                let _ = asked.send((self.shard, recording.taken()));
+            }
+        }
     }
 
     fn on_tick(&mut self, built: &mut Built, now: Moment) {

@@ -51,6 +51,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("telemetry", CORE),
     ("config", CORE),
     ("store", CORE),
+    ("recorder", RECORDER),
     ("worker", &SHELL_BASE),
     ("net", &["worker", "config", "telemetry", "domain", "sip", "switch"]),
     ("server", SHELL),
@@ -85,7 +86,9 @@ const CORE: &[&str] = &[
     "call",
     "switch",
 ];
-const SHELL_BASE: [&str; 3] = ["store", "switch", "domain"];
+const RECORDER: &[&str] =
+    &["domain", "sip", "registrar", "policy", "acd", "meters", "call", "switch", "store"];
+const SHELL_BASE: [&str; 4] = ["store", "recorder", "switch", "domain"];
 const SHELL: &[&str] = &[
     "domain",
     "sip",
@@ -95,6 +98,7 @@ const SHELL: &[&str] = &[
     "meters",
     "call",
     "switch",
+    "recorder",
     "worker",
     "net",
     "store",

@@ -280,6 +280,14 @@ impl Board {
         }
     }
 
+    /// Sets since when an agent is idle: where a replay begins, before any call. Wait-free.
+    pub fn set_idle_since(&self, agent: AgentId, since: Moment) {
+        if self.has_agent(agent) {
+            // Relaxed: nobody reads it beside this.
+            self.since.at(agent.index()).store(since.micros(), Ordering::Relaxed);
+        }
+    }
+
     /// Who serves a queue, now; helpers while help is open. Wait-free: one look at each member.
     pub fn queue_view(&self, queue: QueueId) -> QueueView {
         let mut view = QueueView::default();

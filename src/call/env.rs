@@ -121,7 +121,8 @@ pub struct Handover {
 }
 
 /// What calls tell the home shard of an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AgentNote {
     /// Clause C4: a call rang to the end.
     Missed,
@@ -145,7 +146,8 @@ pub enum AgentNote {
 }
 
 /// What a star code asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StarCode {
     /// Begin to work.
     Login,

@@ -53,7 +53,7 @@ pub use event::{
     AgentChange, CallbackChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,
 };
 pub use leg::{LegSnapshot, Side, sip_timers};
-pub use mint::{BUCKETS, Mint, bucket, hashed};
+pub use mint::{BUCKETS, Mint, bucket, bucket_of, hashed};
 pub use presence::{gone, presence};
 pub use restore::{Before, Survivor};
 pub use state::{ALLOW, Call, Phase};

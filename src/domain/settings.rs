@@ -4,13 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Flow, NumberFormat, Transport, TrunkId};
 
 /// Where SIP is spoken unless something else is said (RFC 3261 §19.1.2).
 const SIP_PORT: u16 = 5060;
 
 /// One address that the server listens on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// UDP or TCP.
     pub transport: Transport,
@@ -21,7 +23,7 @@ pub struct Listener {
 }
 
 /// How a trunk proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrunkIdentity {
     /// By the socket's source address: any port unless one is given.
     Address(Vec<TrunkAddress>),
@@ -30,7 +32,7 @@ pub enum TrunkIdentity {
 }
 
 /// One address of a trunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrunkAddress {
     /// The host.
     pub ip: IpAddr,
@@ -39,7 +41,7 @@ pub struct TrunkAddress {
 }
 
 /// A hash function of digest authentication (RFC 8760).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DigestHash {
     /// The stronger.
     Sha256,
@@ -48,7 +50,7 @@ pub enum DigestHash {
 }
 
 /// What a password is kept as: never the password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     /// User part.
     pub user: Arc<str>,
@@ -65,7 +67,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// A PBX or a carrier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trunk {
     /// Its name.
     pub id: TrunkId,
@@ -94,7 +96,7 @@ pub struct Trunk {
 }
 
 /// Where a trunk is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrunkTarget {
     /// UDP or TCP.
     pub transport: Transport,
@@ -140,7 +142,7 @@ impl TrunkTarget {
 }
 
 /// The final status of each ending, settable per trunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndStatuses {
     /// A callback was promised: 480.
     pub callback: u16,
@@ -157,7 +159,7 @@ impl Default for EndStatuses {
 }
 
 /// Codes that a person dials on their own phone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StarCodes {
     /// Begin to work.
     pub login: Arc<str>,
@@ -172,7 +174,7 @@ pub struct StarCodes {
 }
 
 /// When clause C4 locks a person out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockAfter {
     /// After this many missed calls in a row; at least 1.
     Missed(u32),
@@ -181,7 +183,7 @@ pub enum LockAfter {
 }
 
 /// Everything with a number in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Calls at once per worker.
     pub calls_max: u32,
@@ -201,7 +203,7 @@ pub struct Limits {
 }
 
 /// Everything with a time in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timers {
     /// No call lives longer.
     pub call_max: Duration,
@@ -232,7 +234,7 @@ pub struct Timers {
 }
 
 /// The snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Domains that are ours: the host parts of our people's addresses.
     pub domains: Vec<Arc<str>>,

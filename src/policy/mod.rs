@@ -61,12 +61,14 @@ pub use problem::{Problem, Severity, Source, did_you_mean};
 pub use proof::Proven;
 
 use calendars::Calendars;
-use numbers::Numbers;
+use numbers::{Dialled, Numbers};
 use rule::{Rule, Rules};
 
 use jiff::Timestamp;
 
-use crate::domain::{DepartmentId, Directory, NumberFormat, PersonId, Role, Settings, TrunkId};
+use crate::domain::{
+    DepartmentId, Directory, Number, NumberFormat, PersonId, Role, Settings, TrunkId,
+};
 
 /// The texts that a policy is compiled from, each with the name that its problems carry.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +174,18 @@ impl Policy {
     /// The text of the calendars that it was compiled with.
     pub fn calendars_text(&self) -> &Arc<str> {
         &self.calendars_text
+    }
+
+    /// Which pattern of the called numbers, and which of the callers' regions, a number fits: numbers that fit
+    /// the same ones are decided alike.
+    pub fn number_kind(
+        &self,
+        raw: &str,
+        number: Option<&Number>,
+    ) -> (Option<String>, Option<String>) {
+        let dialled = Dialled::new(number, raw);
+        let called = self.called.find(dialled).map(|(pattern, _)| pattern.to_string());
+        (called, self.regions.find(dialled).map(|(pattern, _)| pattern.to_string()))
     }
 
     /// `[settings]`.

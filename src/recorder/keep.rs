@@ -1,15 +1,15 @@
 //! One worker's recording: its ring, and everything that held when the ring begins.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::acd::{Board, Counts};
-use crate::domain::{Directory, Flow, Moment, PersonId, Settings, ShardId, WallOffset};
+use crate::acd::Board;
+use crate::domain::{CallKey, Directory, Flow, Moment, Settings, ShardId, WallOffset};
 use crate::policy::Policy;
 use crate::store::journal::State;
-use crate::switch::{Event, Input, Kept, Ring, RingLimits, Stood, What, standing};
+use crate::switch::{Event, Input, Kept, Ring, RingLimits, Stamp, What, standing};
 
 /// What a switch is made of at the begin of a recording.
 #[derive(Clone)]
@@ -28,19 +28,14 @@ pub struct Begin {
     pub wall: WallOffset,
     /// It drains, until then.
     pub drain_until: Option<Moment>,
-    /// What people did before the start of the server, if that was told already.
-    pub worked: Option<Arc<[(PersonId, Counts)]>>,
     /// Bindings, people's slow state, calls: what the journal would restore.
     pub state: State,
-    /// How people stood on the board.
-    pub stood: Vec<Stood>,
 }
 
 impl Begin {
     /// Something is older than the begin.
     fn passes(&mut self, kept: Kept) {
         match kept {
-            Kept::Mark(stood) => self.stood = stood.into_vec(),
             Kept::Event(event) => self.state.apply(&event),
             Kept::Input(input) => match *input {
                 Input::Settings(settings) => self.settings = settings,
@@ -48,10 +43,9 @@ impl Begin {
                 Input::Policy(policy) => self.policy = policy,
                 Input::Wall(wall) => self.wall = wall,
                 Input::Drain { until } => self.drain_until = Some(until),
-                Input::Worked(worked) => self.worked = Some(worked),
                 _ => {}
             },
-            Kept::Wake | Kept::Packet { .. } | Kept::Sent { .. } => {}
+            Kept::Mark(_) | Kept::Wake | Kept::Packet { .. } | Kept::Sent { .. } => {}
         }
     }
 }
@@ -69,7 +63,7 @@ pub struct Taken {
     /// What held at the first entry.
     pub begin: Begin,
     /// Oldest first.
-    pub entries: VecDeque<(Moment, Kept)>,
+    pub entries: VecDeque<(Stamp, Kept)>,
 }
 
 impl Recording {
@@ -79,29 +73,29 @@ impl Recording {
     }
 
     /// Before the switch is given `input`.
-    pub fn input(&mut self, now: Moment, input: &Input) {
-        if self.ring.wants_mark(now) {
+    pub fn input(&mut self, now: Stamp, input: &Input) {
+        if self.ring.wants_mark(now.at) {
             self.keep(now, Kept::Mark(standing(&self.board).into()));
         }
         self.keep(now, Kept::of(input));
     }
 
     /// The switch sent this.
-    pub fn sent(&mut self, now: Moment, flow: Flow, bytes: Bytes) {
+    pub fn sent(&mut self, now: Stamp, flow: Flow, bytes: Bytes) {
         self.keep(now, Kept::Sent { flow, bytes });
     }
 
     /// The switch wrote this to its journal. Reasons and grounds stay with the register.
-    pub fn event(&mut self, now: Moment, mut event: Event) {
+    pub fn event(&mut self, now: Stamp, mut event: Event) {
         if let What::Routed { explanation, grounds, .. } = &mut event.what {
             (*explanation, *grounds) = (None, None);
         }
         self.keep(now, Kept::Event(Box::new(event)));
     }
 
-    fn keep(&mut self, now: Moment, kept: Kept) {
+    fn keep(&mut self, now: Stamp, kept: Kept) {
         self.ring.keep(now, kept);
-        while let Some((_, fallen)) = self.ring.fallen(now) {
+        while let Some((_, fallen)) = self.ring.fallen(now.at) {
             self.begin.passes(fallen);
         }
     }
@@ -120,13 +114,37 @@ impl Recording {
 impl Taken {
     /// When it begins; `None` if nothing was fed.
     pub fn first(&self) -> Option<Moment> {
-        self.entries.front().map(|(at, _)| *at)
+        self.entries.front().map(|(stamp, _)| stamp.at)
+    }
+
+    /// When it can begin, and how many calls were neither answered nor over then: a replay cannot take
+    /// those up.
+    pub fn marks(&self) -> Vec<(Moment, usize)> {
+        let open = self.begin.state.calls.iter().filter(|(_, call)| call.answer().is_none());
+        let mut open: BTreeSet<CallKey> = open.map(|(call, _)| *call).collect();
+        let mut marks = Vec::new();
+        for (stamp, kept) in &self.entries {
+            match kept {
+                Kept::Mark(_) => marks.push((stamp.at, open.len())),
+                Kept::Event(event) => match &event.what {
+                    What::CallArrived { call, .. } => {
+                        open.insert(*call);
+                    }
+                    What::Answered { call, .. } | What::CallEnded { call, .. } => {
+                        open.remove(call);
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        marks
     }
 
     /// Lets it begin with the last mark that is not later than `at`, so that those of all workers begin
     /// at about one moment.
     pub fn begin_at(&mut self, at: Moment) {
-        let is_mark = |(when, kept): &(Moment, Kept)| *when <= at && matches!(kept, Kept::Mark(_));
+        let is_mark = |(when, kept): &(Stamp, Kept)| when.at <= at && matches!(kept, Kept::Mark(_));
         let Some(place) = self.entries.iter().rposition(is_mark) else { return };
         for (_, kept) in self.entries.drain(..place) {
             self.begin.passes(kept);

@@ -9,5 +9,18 @@
 //! sockets and no threads.
 
 mod keep;
+mod line;
+mod message;
+mod pseudonym;
+mod read;
+mod replay;
+mod scrub;
+mod translate;
+mod write;
 
 pub use keep::{Begin, Recording, Taken};
+pub use line::{BeginLine, Fed, Head, Line, VERSION};
+pub use pseudonym::{Pseudonyms, Secrets};
+pub use read::{Began, Damaged, Entry, Happened, Recorded};
+pub use replay::{Broken, Decision, Replayed, Told, replay};
+pub use write::{Fresh, Source, write};

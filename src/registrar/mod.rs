@@ -22,5 +22,6 @@ mod wish;
 pub use authenticator::{Authenticator, NONCE_LIFETIME, NonceWindow, Verdict};
 pub use binding::{Binding, Change, Q_MAX, Why};
 pub use location::{AORS_MAX, Location};
+pub use nonce::reseal_nonce;
 pub use register::{Presented, Registered, Registrar, Streams, screen};
 pub use wish::{CONTACT_BYTES_MAX, PATH_LEN_MAX, TEXT_BYTES_MAX};

@@ -75,6 +75,15 @@ impl Mint {
         (now < issued + self.lifetime).then_some(Nonce { id, issued })
     }
 
+    /// What was sealed for `source`, whenever; `None` if nothing was.
+    fn body(&self, text: &str, source: IpAddr) -> Option<[u8; BODY_BYTES]> {
+        let mut bytes = [0; NONCE_BYTES];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let (body, seal) = bytes.split_at(BODY_BYTES);
+        let ours = self.sealing(body, source).verify_truncated_left(seal).is_ok();
+        (length == NONCE_BYTES && ours).then(|| *body.first_chunk().expect("split there"))
+    }
+
     fn sealing(&self, body: &[u8], source: IpAddr) -> Hmac<Sha256> {
         let seal = self.seal.clone().chain_update(body);
         match source.to_canonical() {
@@ -82,6 +91,17 @@ impl Mint {
             IpAddr::V6(v6) => seal.chain_update(v6.octets()),
         }
     }
+}
+
+/// A nonce that `old` sealed for `source`, sealed by `new`: as old as it was, the same to the window of used
+/// counts. For a recording, whose reader must not learn our key. `None` if `old` did not seal it.
+pub fn reseal_nonce(text: &str, source: IpAddr, old: &[u8; 32], new: &[u8; 32]) -> Option<String> {
+    let body = Mint::new(old, Duration::ZERO).body(text, source)?;
+    let seal = Mint::new(new, Duration::ZERO).sealing(&body, source).finalize().into_bytes();
+    let mut bytes = [0; NONCE_BYTES];
+    bytes[..BODY_BYTES].copy_from_slice(&body);
+    bytes[BODY_BYTES..].copy_from_slice(&seal[..SEAL_BYTES]);
+    Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]
@@ -118,6 +138,18 @@ mod tests {
         for text in ["", "x", &text[1..], &format!("{text}AAAA"), &"A".repeat(4_000)] {
             assert_eq!(mint().read(now, text, HERE), None);
         }
+    }
+
+    #[test]
+    fn sealed_anew_it_is_as_old_as_it_was_and_others_are_refused() {
+        let now = Moment::from_millis(10_000);
+        let text = mint().mint(now, 9, HERE);
+        let anew = reseal_nonce(&text, HERE, &[7; 32], &[8; 32]).unwrap();
+        assert_eq!(mint().read(now, &anew, HERE), None);
+        let other = Mint::new(&[8; 32], Duration::from_secs(300));
+        assert_eq!(other.read(now, &anew, HERE), mint().read(now, &text, HERE));
+        assert_eq!(reseal_nonce(&text, HERE, &[6; 32], &[8; 32]), None);
+        assert_eq!(reseal_nonce("x", HERE, &[7; 32], &[8; 32]), None);
     }
 
     #[test]

@@ -121,9 +121,7 @@ impl Maker {
             policy: setup.policy.clone(),
             wall: setup.wall,
             drain_until: None,
-            worked: None,
             state: state.clone(),
-            stood: Vec::new(),
         };
         Recording::new(begin, self.shared.board.clone(), self.recorder)
     }

@@ -239,7 +239,8 @@ impl Command {
 }
 
 /// What switches tell one another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mail {
     /// The bindings of this address of record changed on its home switch: offers that ring there, and
     /// answered calls that wait for a new registration, look again.

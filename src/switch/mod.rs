@@ -48,11 +48,11 @@ use crate::sip::{Message, Method};
 use crate::transaction::{TxEvent, TxOutput};
 
 pub use crate::call::{
-    AgentChange, CallbackChange, ClientRef, Direction, Event, Found as Identified, OfferResult,
-    Outcome, Party, Promise, What,
+    AgentChange, AgentNote, CallbackChange, ClientRef, Direction, Event, Found as Identified,
+    OfferResult, Outcome, Party, Promise, What,
 };
 pub use io::{Addressee, Command, Input, Mail, Output, Refusal};
-pub use recorder::{Kept, Ring, RingLimits, Stood, standing};
+pub use recorder::{Kept, Ring, RingLimits, Stamp, Stood, standing};
 pub use shards::{home_of, shard_of};
 pub use survival::{Cut, Journalled};
 

@@ -54,6 +54,15 @@ pub fn standing(board: &Board) -> Vec<Stood> {
     all.filter(|s| s.since != Moment::ZERO || s.counts != Counts::default()).collect()
 }
 
+/// When something was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp {
+    /// As the switch was told.
+    pub at: Moment,
+    /// Finer: puts what several switches were fed at one moment in order.
+    pub order: u64,
+}
+
 /// One thing in the ring.
 #[derive(Clone, Debug)]
 pub enum Kept {
@@ -110,7 +119,7 @@ impl Kept {
 #[derive(Clone, Debug)]
 pub struct Ring {
     limits: RingLimits,
-    entries: VecDeque<(Moment, Kept)>,
+    entries: VecDeque<(Stamp, Kept)>,
     bytes: usize,
     /// Bytes at the last mark, of all that ever came, and when that was.
     marked: (u64, Moment),
@@ -136,20 +145,20 @@ impl Ring {
     }
 
     /// The newest. What has to go for it is then given by [`Ring::fallen`].
-    pub fn keep(&mut self, now: Moment, kept: Kept) {
+    pub fn keep(&mut self, stamp: Stamp, kept: Kept) {
         let bytes = kept.bytes();
         self.bytes += bytes;
         self.came += bytes as u64;
         if matches!(kept, Kept::Mark(_)) {
-            self.marked = (self.came, now);
+            self.marked = (self.came, stamp.at);
         }
-        self.entries.push_back((now, kept));
+        self.entries.push_back((stamp, kept));
     }
 
     /// The oldest, if it must go. Until `None`, after each [`Ring::keep`].
-    pub fn fallen(&mut self, now: Moment) -> Option<(Moment, Kept)> {
-        let (at, first) = self.entries.front()?;
-        let over = self.bytes > self.limits.bytes_max || now.since(*at) > self.limits.age_max;
+    pub fn fallen(&mut self, now: Moment) -> Option<(Stamp, Kept)> {
+        let (stamp, first) = self.entries.front()?;
+        let over = self.bytes > self.limits.bytes_max || now.since(stamp.at) > self.limits.age_max;
         self.falls = over || self.falls && !matches!(first, Kept::Mark(_));
         if !self.falls {
             return None;
@@ -160,12 +169,12 @@ impl Ring {
     }
 
     /// Everything, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &(Moment, Kept)> {
+    pub fn entries(&self) -> impl Iterator<Item = &(Stamp, Kept)> {
         self.entries.iter()
     }
 
     /// Everything, oldest first.
-    pub fn into_entries(self) -> VecDeque<(Moment, Kept)> {
+    pub fn into_entries(self) -> VecDeque<(Stamp, Kept)> {
         self.entries
     }
 
@@ -187,10 +196,11 @@ mod tests {
     }
 
     fn feed(ring: &mut Ring, now: Moment, kept: Kept) -> usize {
+        let stamp = Stamp { at: now, order: 0 };
         if ring.wants_mark(now) {
-            ring.keep(now, Kept::Mark([].into()));
+            ring.keep(stamp, Kept::Mark([].into()));
         }
-        ring.keep(now, kept);
+        ring.keep(stamp, kept);
         std::iter::from_fn(|| ring.fallen(now)).count()
     }
 
@@ -207,11 +217,11 @@ mod tests {
             most = most.max(ring.bytes());
             assert!(ring.bytes() <= limits.bytes_max, "{}", ring.bytes());
             let (oldest, first) = ring.entries().next().expect("not empty");
-            assert!(now.since(*oldest) <= limits.age_max);
+            assert!(now.since(oldest.at) <= limits.age_max);
             assert!(matches!(first, Kept::Mark(_)));
         }
         assert!(most > limits.bytes_max * 9 / 10, "the room is used: {most}");
-        let marks = |(_, kept): &&(Moment, Kept)| matches!(kept, Kept::Mark(_));
+        let marks = |(_, kept): &&(Stamp, Kept)| matches!(kept, Kept::Mark(_));
         let left = ring.entries().count();
         assert!(fell + left > came, "what falls is handed out, marks too");
         assert!((1..=17).contains(&ring.entries().filter(marks).count()));

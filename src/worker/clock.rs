@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{Moment, WallOffset};
+use crate::switch::Stamp;
 
 /// Smaller differences of the wall clock are drift, not news.
 const WALL_SET_MIN: Duration = Duration::from_millis(100);
@@ -42,6 +43,13 @@ impl Clock {
     pub fn now(&self) -> Moment {
         let micros = self.start.elapsed().as_micros();
         Moment::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// Now, and finer.
+    pub fn stamp(&self) -> Stamp {
+        let nanos = self.start.elapsed().as_nanos();
+        let order = u64::try_from(nanos).unwrap_or(u64::MAX);
+        Stamp { at: Moment::from_micros(order / 1_000), order }
     }
 
     /// How long from now to `moment`; zero if that is past.

@@ -122,11 +122,11 @@ impl Turning {
     fn feed(&mut self, built: &mut Built, input: Input) {
         let mut next = VecDeque::from([input]);
         while let Some(input) = next.pop_front() {
-            let now = self.clock.now();
+            let now = self.clock.stamp();
             if let Some(recording) = &mut self.recording {
                 recording.input(now, &input);
             }
-            built.core.handle(now, input);
+            built.core.handle(now.at, input);
             while let Some(output) = built.core.poll_output() {
                 if let (Some(recording), Output::Send { flow, bytes }) =
                     (&mut self.recording, &output)
@@ -149,9 +149,9 @@ impl Turning {
     fn leave(&mut self, built: &mut Built) -> Duration {
         let mut journal = Duration::ZERO;
         if !self.events.is_empty() {
-            let began = self.clock.now();
+            let began = self.clock.stamp();
             built.writer.append(&self.events);
-            journal = self.clock.now().since(began);
+            journal = self.clock.now().since(began.at);
             self.events.iter().for_each(|event| built.state.apply(event));
             self.outside.recorded(self.shard, &self.events);
             match &mut self.recording {

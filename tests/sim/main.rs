@@ -7,7 +7,8 @@
 //! SIM_SEED=7 SIM_CALLS=500 SIM_FAULTS=loss,kill cargo test --test sim -- chosen
 //! SIM_SEEDS=100 cargo test --test sim                               so many more of each kind
 //! ```
-//! `SIM_FAULTS` is `all`, `none` or names (see `options`); `SIM_TROUBLES=n` stops after n troubles;
+//! `SIM_REPLAY=FILE cargo test --test sim -- replay --nocapture` feeds a recording of a server to the switches
+//! and tells what becomes of it (see `recorded`). `SIM_FAULTS` is `all`, `none` or names (see `options`); `SIM_TROUBLES=n` stops after n troubles;
 //! `SIM_SHOWN=n` shows more of the trace. `SIM_MUTANTS=all cargo test --test sim -- mutants` shows that the
 //! checks bite (see `mutants`).
 
@@ -21,6 +22,8 @@ mod network;
 mod office;
 mod options;
 mod phones;
+#[cfg(feature = "shell")]
+mod recorded;
 mod reference;
 mod shrink;
 mod troubles;

@@ -214,8 +214,7 @@ impl Sim {
                 return self.at(Duration::from_secs(1), Due::Register(place));
             }
             let flow = self.flow(at);
-            self.switches[shard]
-                .handle(self.now, Input::Packet { flow, message, received: self.now });
+            self.handle(shard, Input::Packet { flow, message, received: self.now });
             proof = self.challenge(shard, user, at);
         }
         self.book.registered.insert(user.into(), self.now);
@@ -223,7 +222,7 @@ impl Sim {
 
     fn challenge(&mut self, shard: usize, user: &str, at: SocketAddr) -> Option<String> {
         let mut challenge = None;
-        while let Some(output) = self.switches[shard].poll_output() {
+        while let Some(output) = self.polled(shard) {
             if let Output::Send { flow, bytes } = &output
                 && flow.remote == at
                 && let Ok(message) = Message::parse(bytes.clone())

@@ -243,6 +243,7 @@ impl Sim {
         self.switches = (0..self.shards).map(|s| Switch::new(self.now, self.setup(s))).collect();
         self.book.restarted(None);
         self.views = (0..self.shards).map(|_| self.view()).collect();
+        self.record_all();
         for shard in 0..self.switches.len() {
             self.switches[shard].restore(self.now, &journalled);
             self.drain(shard);
@@ -255,12 +256,14 @@ impl Sim {
     #[cfg(feature = "shell")]
     pub fn rebuild(&mut self, shard: usize) {
         self.note(format!("{:?} worker {shard} panicked", self.now));
+        self.recordings.panicked(shard);
         self.started += 1;
         self.disturbed = self.disturbed.max(self.now);
         let journalled = self.states[shard].journalled(true);
         self.switches[shard] = Switch::new(self.now, self.setup(shard as u16));
         self.book.restarted(Some(shard));
         self.views[shard] = self.view();
+        self.record(shard);
         self.switches[shard].restore(self.now, &journalled);
         self.drain(shard);
         self.settle();

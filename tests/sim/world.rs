@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+pub use jiff::Timestamp;
 pub use telefonist::acd::{AgentState, Board, BoardLimits, Flags, Wake};
 pub use telefonist::domain::*;
 use telefonist::meters::{MeterLimits, Meters};
@@ -164,6 +164,8 @@ pub struct Sim {
     pub state: telefonist::store::journal::State,
     #[cfg(feature = "shell")]
     pub states: Vec<telefonist::store::journal::State>,
+    #[cfg(feature = "shell")]
+    pub recordings: super::recorded::Recordings,
     pub log: Vec<String>,
     /// Of the whole trace, also of what the log has dropped.
     pub trace: u64,
@@ -171,6 +173,20 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(options: &Options) -> Self {
+        let mut sim = Self::unborn(options);
+        sim.begin();
+        sim
+    }
+
+    /// The same, recorded.
+    #[cfg(feature = "shell")]
+    pub fn recording(options: &Options, recordings: super::recorded::Recordings) -> Self {
+        let mut sim = Self { recordings, ..Self::unborn(options) };
+        sim.begin();
+        sim
+    }
+
+    fn unborn(options: &Options) -> Self {
         let seed = options.seed;
         let mut begin = Rng::of(seed, 1);
         let shards = 1 + begin.below(4) as u16;
@@ -189,7 +205,7 @@ impl Sim {
             troubles: Rng::of(seed, 5),
             database: Rng::of(seed, 6),
         };
-        let mut sim = Self {
+        Self {
             now,
             dice,
             faults: options.faults.clone(),
@@ -232,12 +248,12 @@ impl Sim {
             state: Default::default(),
             #[cfg(feature = "shell")]
             states: (0..shards).map(|_| Default::default()).collect(),
+            #[cfg(feature = "shell")]
+            recordings: Default::default(),
             log: Vec::new(),
             trace: 0,
             options: options.clone(),
-        };
-        sim.begin();
-        sim
+        }
     }
 
     fn begin(&mut self) {
@@ -245,6 +261,7 @@ impl Sim {
         self.views = (0..self.shards).map(|_| self.view()).collect();
         self.switches =
             (0..self.shards).map(|shard| Switch::new(self.now, self.setup(shard))).collect();
+        self.record_all();
         self.settle();
         for place in 0..self.homes.len() {
             self.anew(place);
@@ -269,6 +286,30 @@ impl Sim {
             wall: self.wall,
         }
     }
+
+    /// A worker's switch is given something.
+    pub fn handle(&mut self, shard: usize, input: Input) {
+        #[cfg(feature = "shell")]
+        self.recordings.input(shard, self.now, &input);
+        self.switches[shard].handle(self.now, input);
+    }
+
+    /// The next that a worker's switch wants done.
+    pub fn polled(&mut self, shard: usize) -> Option<Output> {
+        let output = self.switches[shard].poll_output()?;
+        #[cfg(feature = "shell")]
+        self.recordings.output(shard, self.now, &output);
+        Some(output)
+    }
+
+    /// Recordings begin anew with the switches.
+    #[cfg(feature = "shell")]
+    pub fn record_all(&mut self) {
+        (0..self.switches.len()).for_each(|shard| self.record(shard));
+    }
+
+    #[cfg(not(feature = "shell"))]
+    pub fn record_all(&mut self) {}
 
     /// As a worker knows it that has heard everything.
     pub fn view(&self) -> View {
@@ -327,6 +368,39 @@ impl Sim {
         let from = self.log.len().saturating_sub(shown);
         let log = self.log[from..].join("\n");
         std::panic::resume_unwind(Box::new(Failure(format!("{log}\nat {:?}: {what}", self.now))))
+    }
+
+    #[cfg(feature = "shell")]
+    fn is_planted(&self, input: &Input) -> bool {
+        self.recordings.breaks.is_some_and(|breaks| breaks(input))
+    }
+
+    #[cfg(not(feature = "shell"))]
+    fn is_planted(&self, _: &Input) -> bool {
+        false
+    }
+
+    /// Safety alone.
+    #[cfg(feature = "shell")]
+    pub fn until_calm(&mut self) {
+        while self.came < self.options.calls {
+            self.until(self.now + Duration::from_secs(5));
+        }
+        self.until(self.now + Duration::from_secs(20));
+    }
+
+    /// Everybody hangs up and nothing happens for ten minutes, but that phones register; then others call.
+    #[cfg(feature = "shell")]
+    pub fn pause_before(&mut self, more: u32) {
+        let callers: Vec<String> = self.callers.keys().cloned().collect();
+        for id in callers {
+            let Some(caller) = self.callers.get_mut(&id) else { continue };
+            let (at, wishes) = (caller.at, caller.gives_up());
+            self.grant(at, wishes);
+        }
+        self.until(self.now + Duration::from_secs(600));
+        self.options.calls += more;
+        self.at(Duration::from_secs(1), Due::NewCaller);
     }
 
     /// Safety while faults are on, liveness when they are off, emptiness in the end. Gives the trace.
@@ -450,8 +524,10 @@ impl Sim {
         }
         let kind = checks::Kind::of(&input);
         self.learns(shard, &input);
-        self.switches[shard].handle(self.now, input);
-        if cfg!(feature = "shell") && self.breaks == Some(shard) && kind == checks::Kind::Packet {
+        let planted = self.is_planted(&input);
+        self.handle(shard, input);
+        let broken = self.breaks == Some(shard) && kind == checks::Kind::Packet;
+        if cfg!(feature = "shell") && (broken || planted) {
             self.breaks = None;
             return self.rebuild(shard);
         }
@@ -461,7 +537,7 @@ impl Sim {
 
     pub fn drain(&mut self, shard: usize) -> usize {
         let mut count = 0;
-        while let Some(output) = self.switches[shard].poll_output() {
+        while let Some(output) = self.polled(shard) {
             count += 1;
             self.happened = true;
             self.leaves(shard, output);

@@ -1,0 +1,350 @@
+//! A recording fed to the real switches again, with its own time.
+//!
+//! ```text
+//!   begins ─► switches, restored ─► each entry: translate ─► handle ─► outputs
+//!                                         ▲                     │ paired with what was sent then
+//!                                         └── names minted now ◄┘
+//! ```
+//! What the switches mint (Call-IDs, tags, branches, keys of calls) is other than it was; answers to it are
+//! rewritten by comparing what is sent now with what was sent then. Everything else is fed as it was, the
+//! bells and the answers of the index too. The same file gives the same trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::read::{Entry, Happened, Recorded};
+use super::translate::Translation;
+use crate::acd::{AgentState, Board, BoardLimits, CREDIT_MAX, Counts, Wake};
+use crate::domain::{CallKey, Flow, Moment, ShardId, WallOffset};
+use crate::meters::{MeterLimits, Meters};
+use crate::registrar::Location;
+use crate::sip::Message;
+use crate::switch::{Command, Event, Input, Output, Setup, Shared, Switch, What};
+
+/// Places on the board where a directory names fewer.
+const AGENTS_MIN: u16 = 64;
+
+/// What a switch decided about one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The caller's Call-ID, as the file has it.
+    pub call: Arc<str>,
+    /// When.
+    pub at: Moment,
+    /// `offered p3…`, `offer 1: NoAnswer`, `ended: Answered by Caller`.
+    pub what: String,
+}
+
+/// A panic while an input was handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The input's line in the file.
+    pub line: usize,
+    /// Which worker.
+    pub w: u8,
+    /// What the panic said.
+    pub why: String,
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// What was decided then, in order; only of calls that came within the recording.
+    pub then: Vec<Decision>,
+    /// What was decided now.
+    pub now: Vec<Decision>,
+    /// The first panic; nothing was fed after it.
+    pub broken: Option<Broken>,
+    /// Inputs fed.
+    pub fed: usize,
+    /// Messages sent now, and how many of those have their like then.
+    pub sent: (usize, usize),
+    /// Of everything that the switches gave.
+    pub trace: u64,
+}
+
+impl Replayed {
+    /// Calls of which something else was decided than then: Call-ID, then, now. After a panic calls may lack
+    /// an end.
+    pub fn differences(&self) -> Vec<(Arc<str>, Vec<String>, Vec<String>)> {
+        let calls: BTreeSet<&Arc<str>> =
+            self.then.iter().chain(&self.now).map(|decision| &decision.call).collect();
+        let of = |all: &[Decision], call: &Arc<str>| -> Vec<String> {
+            all.iter().filter(|d| d.call == *call).map(|d| d.what.clone()).collect()
+        };
+        let both = |call: &Arc<str>| (call.clone(), of(&self.then, call), of(&self.now, call));
+        calls.into_iter().map(both).filter(|(_, then, now)| then != now).collect()
+    }
+}
+
+/// One thing that a replay tells while it runs.
+pub enum Told<'a> {
+    /// This input is fed now.
+    Fed(&'a Entry),
+    /// A switch decided this.
+    Decided(u8, &'a Decision),
+    /// A switch sent this.
+    Sent(u8, Flow, &'a Message),
+}
+
+/// What is sent now may come so much earlier or later than it came then.
+const NEAR: Duration = Duration::from_secs(5);
+
+/// Who listens.
+type Tell<'a> = &'a mut dyn FnMut(Told<'_>);
+
+struct Silent;
+
+impl Wake for Silent {
+    // When a worker looks at its bells is part of the recording.
+    fn wake(&self) {}
+}
+
+/// Replays the whole file. `tell` hears of it; `touch` is called within each input, after the switch: a test
+/// may break things there.
+pub fn replay(recorded: &Recorded, tell: Tell<'_>, touch: &dyn Fn(&Input)) -> Replayed {
+    let mut run = Run::new(recorded);
+    run.begin();
+    for (place, entry) in recorded.entries.iter().enumerate() {
+        match &entry.what {
+            Happened::Fed(input) => {
+                if let Err(broken) = run.feed((place, entry), input, tell, touch) {
+                    run.done.broken = Some(broken);
+                    break;
+                }
+            }
+            Happened::Said(event) => run.said(entry.at, event),
+            // Looked at with the input that it followed.
+            Happened::Sent(..) => {}
+        }
+    }
+    run.done
+}
+
+struct Run<'a> {
+    recorded: &'a Recorded,
+    shared: Shared,
+    switches: BTreeMap<u8, Switch>,
+    translation: Translation,
+    /// Entries that something sent now is the like of.
+    used: BTreeSet<usize>,
+    /// Keys of calls to Call-IDs, then and now.
+    then: BTreeMap<CallKey, Arc<str>>,
+    now: BTreeMap<CallKey, Arc<str>>,
+    /// Keys then to keys now.
+    keys: BTreeMap<CallKey, CallKey>,
+    done: Replayed,
+}
+
+impl<'a> Run<'a> {
+    fn new(recorded: &'a Recorded) -> Self {
+        let people = recorded.directories.iter().flat_map(|d| d.agents());
+        let agents = people.map(|(agent, _)| agent.0.saturating_add(1)).max().unwrap_or(0);
+        let groups = recorded.directories.iter().map(|d| d.record().groups_max).max();
+        let queue_len_max = recorded.settings.iter().map(|s| s.limits.queue_len_max).max();
+        let limits = BoardLimits {
+            agents: agents.max(AGENTS_MIN),
+            groups: groups.unwrap_or(0),
+            shards: recorded.head.shards,
+            queue_len_max: queue_len_max.unwrap_or(0),
+            credit_max: CREDIT_MAX,
+        };
+        let bells = (0..recorded.head.shards).map(|_| Arc::new(Silent) as Arc<dyn Wake>);
+        let shared = Shared {
+            board: Arc::new(Board::new(limits, bells.collect())),
+            location: Arc::new(Location::new()),
+            meters: Arc::new(Meters::new(MeterLimits::default(), recorded.head.hash_key)),
+        };
+        let mut then = BTreeMap::new();
+        for entry in &recorded.entries {
+            if let Happened::Said(Event { what, .. }) = &entry.what
+                && let What::CallArrived { call, sip_call_id, .. } = what
+            {
+                then.insert(*call, sip_call_id.clone());
+            }
+        }
+        Self {
+            recorded,
+            shared,
+            switches: BTreeMap::new(),
+            translation: Translation::default(),
+            used: BTreeSet::new(),
+            then,
+            now: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            done: Replayed::default(),
+        }
+    }
+
+    fn begin(&mut self) {
+        for began in &self.recorded.begins {
+            let (line, at) = (&began.line, Moment::from_micros(began.line.at));
+            let setup = Setup {
+                shard: ShardId(line.w),
+                shards: self.recorded.head.shards,
+                // Calls that are taken up again have keys of that second.
+                started: line.started.wrapping_add(1),
+                hash_key: self.recorded.head.hash_key,
+                nonce_key: self.recorded.head.nonce_key,
+                seed: [line.w; 32],
+                shared: self.shared.clone(),
+                settings: self.recorded.settings[line.settings].clone(),
+                directory: self.recorded.directories[line.directory].clone(),
+                policy: self.recorded.policies[line.policy].clone(),
+                wall: WallOffset::new(at, line.wall),
+            };
+            let mut switch = Switch::new(at, setup);
+            switch.restore(at, &began.state.journalled(true));
+            if let Some(until) = line.drain_until {
+                switch.handle(at, Input::Drain { until: Moment::from_micros(until) });
+            }
+            // What a restart says to the world was not said then.
+            while switch.poll_output().is_some() {}
+            self.switches.insert(line.w, switch);
+        }
+        for (agent, since, calls, talk) in
+            self.recorded.begins.iter().flat_map(|began| &began.line.stood)
+        {
+            let board = &self.shared.board;
+            if board.presence(*agent).state == AgentState::Free {
+                board.set_idle_since(*agent, Moment::from_micros(*since));
+            }
+            let talk = Duration::from_micros(*talk);
+            board.set_counts(*agent, Counts { calls: *calls, talk });
+        }
+    }
+
+    fn feed(
+        &mut self,
+        (place, entry): (usize, &Entry),
+        input: &Input,
+        tell: Tell<'_>,
+        touch: &dyn Fn(&Input),
+    ) -> Result<(), Broken> {
+        tell(Told::Fed(entry));
+        self.done.fed += 1;
+        let input = self.translated(input);
+        let Some(switch) = self.switches.get_mut(&entry.w) else { return Ok(()) };
+        let outputs = catch_unwind(AssertUnwindSafe(|| {
+            switch.handle(entry.at, input.clone());
+            touch(&input);
+            std::iter::from_fn(|| switch.poll_output()).collect::<Vec<Output>>()
+        }));
+        let outputs = outputs.map_err(|cause| {
+            let text = cause.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            Broken { line: entry.line, w: entry.w, why: text.unwrap_or_default() }
+        })?;
+        for output in outputs {
+            match output {
+                Output::Send { flow, bytes } => self.sends((place, entry), flow, bytes, tell),
+                Output::Event(event) => self.says(entry, &event, tell),
+                // Came, or comes, as an input.
+                Output::Identify { .. } | Output::Mail { .. } => {}
+                Output::Reply { .. } | Output::Notify(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What was sent then and is the like of `message`: for the same input, a little later, or a little earlier;
+    /// else what rang the same phone for another call.
+    fn like(
+        &self,
+        (place, entry): (usize, &Entry),
+        flow: Flow,
+        message: &Message,
+    ) -> Option<usize> {
+        let fits = |n: &usize, any: bool| {
+            let entry = &self.recorded.entries[*n];
+            let Happened::Sent((to, then)) = &entry.what else { return false };
+            *to == flow && !self.used.contains(n) && self.translation.is_like(then, message, any)
+        };
+        let near = |n: &usize| {
+            let at = self.recorded.entries[*n].at;
+            at.since(entry.at).max(entry.at.since(at)) <= NEAR
+        };
+        let after = || (place + 1..self.recorded.entries.len()).take_while(near);
+        let before = || (0..place).rev().take_while(near);
+        let same = after().find(|n| fits(n, false)).or_else(|| before().find(|n| fits(n, false)));
+        same.or_else(|| after().find(|n| fits(n, true)))
+    }
+
+    fn translated(&self, input: &Input) -> Input {
+        let key = |call: &CallKey| self.keys.get(call).copied().unwrap_or(*call);
+        let mut input = input.clone();
+        match &mut input {
+            Input::Packet { message, .. } => *message = self.translation.message(message),
+            Input::Identified { call, .. } => *call = key(call),
+            Input::Command {
+                command: Command::Hangup { call } | Command::MoveCall { call, .. },
+                ..
+            } => *call = key(call),
+            _ => {}
+        }
+        input
+    }
+
+    fn sends(&mut self, (place, entry): (usize, &Entry), flow: Flow, bytes: Bytes, tell: Tell<'_>) {
+        self.done.sent.0 += 1;
+        self.traced(&bytes);
+        // The switches write what can be read.
+        let Ok(message) = Message::parse(bytes) else { return };
+        if let Some(like) = self.like((place, entry), flow, &message)
+            && let Happened::Sent((_, then)) = &self.recorded.entries[like].what
+        {
+            self.done.sent.1 += 1;
+            self.used.insert(like);
+            self.translation.learn(then, &message);
+        }
+        tell(Told::Sent(entry.w, flow, &message));
+    }
+
+    fn says(&mut self, entry: &Entry, event: &Event, tell: Tell<'_>) {
+        if let What::CallArrived { call, sip_call_id, .. } = &event.what {
+            self.now.insert(*call, sip_call_id.clone());
+            let then = self.then.iter().find(|(_, id)| *id == sip_call_id).map(|(key, _)| *key);
+            self.keys.extend(then.map(|then| (then, *call)));
+        }
+        if let Some(decision) = decided(&self.now, entry.at, event) {
+            self.traced(format!("{decision:?}").as_bytes());
+            tell(Told::Decided(entry.w, &decision));
+            self.done.now.push(decision);
+        }
+    }
+
+    fn said(&mut self, at: Moment, event: &Event) {
+        self.done.then.extend(decided(&self.then, at, event));
+    }
+
+    fn traced(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.done.trace = (self.done.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+fn decided(calls: &BTreeMap<CallKey, Arc<str>>, at: Moment, event: &Event) -> Option<Decision> {
+    let call = calls.get(&event.what.call()?)?.clone();
+    let name = |person: &Option<crate::domain::PersonId>| {
+        person.as_ref().map_or("nobody", |p| p.as_str()).to_owned()
+    };
+    let what = match &event.what {
+        What::Routed { rule, client, .. } => {
+            format!("routed {rule}, client {:?}", client.as_ref().map(|c| c.id.0))
+        }
+        What::Offered { agent, offer, .. } => format!("offer {offer}: to {agent}"),
+        What::OfferEnded { offer, result, .. } => format!("offer {offer}: {result:?}"),
+        What::Answered { agent, .. } => format!("answered by {}", name(agent)),
+        What::Promised { owner, .. } => format!("a callback is promised by {}", name(owner)),
+        What::CallEnded { outcome, by, status, .. } => {
+            format!("ended: {outcome:?} by {by:?}, {status:?}")
+        }
+        _ => return None,
+    };
+    Some(Decision { call, at, what })
+}

@@ -147,6 +147,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: PeopleAction,
     },
+    /// What the workers of the running server were fed last, for whoever looks for a fault
+    Recorder {
+        #[command(subcommand)]
+        action: RecorderAction,
+    },
     /// Copy configuration, clients, register and keys into one tar file; the server may run
     Backup {
         /// The file, which must not be there yet
@@ -478,6 +483,15 @@ pub(super) enum PeopleAction {
         /// Print a trunk's hashes for telefonist.toml instead: its user name
         #[arg(long, value_name = "USER", conflicts_with = "person")]
         trunk: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RecorderAction {
+    /// Write it into a file, people's names, numbers and passwords replaced; the simulator replays it
+    Save {
+        /// The file, which must not be there yet
+        file: PathBuf,
     },
 }
 

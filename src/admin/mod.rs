@@ -22,6 +22,7 @@ mod live;
 mod orders;
 mod output;
 mod people;
+mod recorder;
 mod rehearse;
 mod replay;
 mod serve;
@@ -91,6 +92,7 @@ fn run(context: &Context, command: Command) -> Result<Printed, Failure> {
         Command::Absence { action } => people::absence(context, action),
         Command::Client { action } => clients::client(context, action),
         Command::People { action } => people::people(context, action),
+        Command::Recorder { action } => recorder::recorder(context, action),
         Command::Backup { file } => backup::backup(context, &file),
     }
 }

@@ -62,6 +62,8 @@ pub enum Ask {
     },
     /// The emergency plans of the policy, and what is in force.
     Plans,
+    /// What the workers were fed last, without people's data.
+    Recording,
     /// Something was done about a promised callback.
     Callback {
         /// Which call promised it.
@@ -222,6 +224,13 @@ async fn answer(server: &Arc<Server>, ask: Ask, by: &str) -> Answer {
             }
         }
         Ask::Plans => Answer::Ok(server.plans()),
+        Ask::Recording => {
+            let server = server.clone();
+            match tokio::task::spawn_blocking(move || server.recording()).await {
+                Ok(done) => done.map_or_else(Answer::Error, |text| Answer::Ok(text.into())),
+                Err(_) => Answer::Error("the recorder broke off: see the log".to_string()),
+            }
+        }
         Ask::Callback { call, change } => {
             server.callback(call, change, by.into());
             Answer::Ok(Value::Bool(true))

@@ -73,6 +73,11 @@ impl StateFolder {
         self.root.join("journal")
     }
 
+    /// What panics leave.
+    pub fn recordings(&self) -> PathBuf {
+        self.root.join("recordings")
+    }
+
     /// Where a running server answers.
     pub fn socket(&self) -> PathBuf {
         self.root.join("control.sock")

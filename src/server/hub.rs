@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::notify::Notifier;
 use super::project::Projecting;
 use super::proving::Proving;
+use super::recording::Recordings;
 use crate::config::ShellSettings;
 use crate::domain::{
     CallKey, Directory, DirectoryRows, Flow, Number, NumberFormat, PersonId, Settings, ShardId,
@@ -54,6 +55,7 @@ pub struct Hub {
     pub(super) index: Arc<ClientIndex>,
     pub(super) notifier: Notifier,
     pub(super) projecting: OnceLock<Projecting>,
+    pub(super) recordings: OnceLock<Recordings>,
     pub(super) draining: OnceLock<()>,
     pub(super) proving: Proving,
     pub(super) started_at: Timestamp,
@@ -99,6 +101,7 @@ impl Hub {
             index: parts.index,
             notifier,
             projecting: OnceLock::new(),
+            recordings: OnceLock::new(),
             rows: Mutex::new(parts.rows.unwrap_or_default()),
             draining: OnceLock::new(),
             proving: Proving::default(),
@@ -355,8 +358,11 @@ impl Outside for Hub {
         }
     }
 
-    fn panicked(&self, from: ShardId, _: Option<Taken>) {
+    fn panicked(&self, from: ShardId, fed: Option<Taken>) {
         self.metrics.panics.inc();
         tracing::error!(worker = from.0, "a worker panicked and is built anew from the journal");
+        if let (Some(fed), Some(recordings)) = (fed, self.recordings.get()) {
+            recordings.panicked(from, fed);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod notify;
 mod orders;
 mod project;
 mod proving;
+mod recording;
 mod reload;
 mod run;
 mod start;
@@ -90,6 +91,11 @@ impl Server {
     /// Something was done about a promised callback.
     pub fn callback(&self, call: CallKey, change: CallbackChange, by: Arc<str>) {
         self.hub.record(What::Callback { call, change, by });
+    }
+
+    /// What the workers were fed last, as a file's text without people's data. Errors: in words.
+    pub fn recording(&self) -> Result<String, String> {
+        self.hub.recordings.get().ok_or("the server is only just starting")?.save()
     }
 
     /// Ends at once: what was decided is in the journal, nothing else is lost. A call that is up goes

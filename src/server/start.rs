@@ -15,6 +15,7 @@ use super::hub::{Current, Hub, Parts};
 use super::make::Maker;
 use super::notify::Notifier;
 use super::project::Projecting;
+use super::recording::{self, Recordings};
 use super::texts::{self, Compiled};
 use super::{Server, control, names, reload, status};
 use crate::acd::{Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
@@ -181,6 +182,9 @@ impl Building {
         let hub = Arc::new(Hub::new(parts, self.notifier(&metrics, &current)?));
         // Set once, here.
         let _ = hub.net.set(net);
+        let recordings = self.recordings(&inboxes)?;
+        // Set once, here.
+        let _ = hub.recordings.set(recordings);
         let maker = Maker {
             shards: inboxes.len() as u16,
             keys: self.keys.clone(),
@@ -200,6 +204,17 @@ impl Building {
             .map_err(|e| StartError::System("threads", e))?;
         *super::lock(&server.following) = Some(following);
         Ok(server)
+    }
+
+    fn recordings(&self, inboxes: &[Arc<Inbox>]) -> Result<Recordings, StartError> {
+        let parts = recording::Parts {
+            inboxes: inboxes.to_vec(),
+            clock: self.clock.clone(),
+            keys: self.keys.clone(),
+            folder: self.folder.recordings(),
+            files_max: self.compiled.config.shell.recorder.files_max,
+        };
+        Recordings::begin(parts).map_err(|e| StartError::System("threads", e))
     }
 
     fn inboxes(&self) -> (Vec<Arc<Inbox>>, Vec<Outlet>) {

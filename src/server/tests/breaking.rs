@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::scene::Scene;
 use crate::call::bucket;
 use crate::domain::Moment;
+use crate::recorder::{Entry, Happened, Recorded, replay};
 use crate::sip::{Builder, Header, Message, Method};
 use crate::store::register::{CallFilter, Register};
 use crate::switch::{Input, Outcome, Output};
@@ -30,10 +31,13 @@ pub fn fragile(core: Box<dyn Core>) -> Box<dyn Core> {
     Box::new(Fragile(core))
 }
 
+fn breaks(input: &Input) -> bool {
+    matches!(input, Input::Packet { message, .. } if message.named(BREAKS).is_some())
+}
+
 impl Core for Fragile {
     fn handle(&mut self, now: Moment, input: Input) {
-        let breaks =
-            matches!(&input, Input::Packet { message, .. } if message.named(BREAKS).is_some());
+        let breaks = breaks(&input);
         if matches!(&input, Input::Packet { message, .. } if message.named(STANDS).is_some()) {
             STANDING.store(true, Ordering::SeqCst);
             drop(STILL.lock());
@@ -191,4 +195,44 @@ fn a_worker_that_stands_still_hides_no_other_from_the_status() {
     assert_eq!(shards[0]["shard"], 1);
     drop(held);
     scene.trunk.answer(&asked, 200);
+}
+
+#[test]
+fn a_panic_leaves_a_recording_that_breaks_again_at_the_same_input_and_names_nobody() {
+    let scene = Scene::start();
+    (201..=204).for_each(|user| scene.register(&user.to_string()));
+    let mine: Vec<String> = scene.call_ids(0).take(2).collect();
+    let (ok, _) = scene.talking(&mine[0]);
+    let bye = scene.within(&ok, Method::Bye, 3);
+    scene.trunk.answer(&bye, 200);
+    scene.talking(&mine[1]);
+    scene.break_worker_of(&mine[0]);
+
+    let folder = scene.server.folder().recordings();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let file = loop {
+        let found = std::fs::read_dir(&folder).ok().and_then(|mut entries| entries.next());
+        let found = found.and_then(Result::ok).map(|entry| entry.path());
+        // It is whole when it has its last line.
+        let text = found.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+        match text.filter(|text| text.lines().last().is_some_and(|l| l.starts_with("{\"end\""))) {
+            Some(text) => break text,
+            None => assert!(std::time::Instant::now() < end, "no file in {}", folder.display()),
+        }
+        std::thread::yield_now();
+    };
+    scene.server.stop();
+    for secret in ["3023125001", "Operator", "op1", "secret", "sip:201", &mine[0]] {
+        assert!(!file.contains(secret), "{secret}");
+    }
+    let recorded = Recorded::read(&file).unwrap_or_else(|damaged| panic!("{damaged}"));
+    let touch = |input: &Input| assert!(!breaks(input), "a test breaks this worker");
+    let done = replay(&recorded, &mut |_| {}, &touch);
+    let fed = |e: &&Entry| matches!(e.what, Happened::Fed(_)) && e.w == 0;
+    let last = recorded.entries.iter().rfind(fed).expect("it was fed something");
+    let broken = done.broken.as_ref().expect("it breaks again");
+    assert_eq!((broken.line, broken.w), (last.line, 0));
+    assert_eq!(broken.why, "a test breaks this worker");
+    assert_eq!(done.differences(), []);
+    assert!(done.now.iter().any(|d| d.what.contains("Answered by Caller")), "{:?}", done.now);
 }

@@ -150,7 +150,7 @@ fn params(names: &Pseudonyms, text: &str) -> String {
                 let _ = write!(out, "={}", tag(names, value));
             }
             Some(value) if stays && !value.contains(['"', '@']) => {
-                let _ = write!(out, "={}", names.free(value));
+                let _ = write!(out, "={}", names.without_people(value));
             }
             Some(value) if name.eq_ignore_ascii_case("+sip.instance") => {
                 let _ = write!(out, "=\"{}\"", instance(names, &unquote(value)));

@@ -299,7 +299,12 @@ impl Pseudonyms {
             false => text,
         };
         let text = self.clients.iter().fold(text.to_owned(), client);
-        self.without_words(&self.labelled(&text))
+        self.without_people(&text)
+    }
+
+    /// A short value without people's ids and parts of their names.
+    pub fn without_people(&self, text: &str) -> String {
+        self.without_words(&self.labelled(text))
     }
 
     /// Text of the policy's language, in which people stand by their ids.

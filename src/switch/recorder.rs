@@ -13,14 +13,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Event, Input};
+use super::{Event, Input, What};
 use crate::acd::{Board, Counts};
 use crate::domain::{AgentId, Flow, Moment};
 
 /// What an entry takes besides its bytes.
 const ENTRY_BYTES: usize = 160;
-/// What an event takes, about: dialogs and bindings are the large ones.
+/// What an event takes, about; and one that holds a dialog, a binding or a message.
 const EVENT_BYTES: usize = 512;
+const LARGE_EVENT_BYTES: usize = 3_072;
+/// What a person of a directory, a client, a snapshot of settings takes, about.
+const PERSON_BYTES: usize = 1_024;
+const CLIENT_BYTES: usize = 512;
+const SETTINGS_BYTES: usize = 16_384;
 /// So many marks within the bounds: the ring is shorter than them by one part of so many at most.
 const MARKS: u32 = 16;
 
@@ -109,9 +114,29 @@ impl Kept {
             + match self {
                 Kept::Mark(stood) => size_of_val::<[Stood]>(stood),
                 Kept::Packet { raw: bytes, .. } | Kept::Sent { bytes, .. } => bytes.len(),
-                Kept::Wake | Kept::Input(_) => 0,
-                Kept::Event(_) => EVENT_BYTES,
+                Kept::Wake => 0,
+                Kept::Input(input) => input_bytes(input),
+                Kept::Event(event) => match event.what {
+                    What::Dialog { .. } | What::Bound { .. } | What::Unanswered { .. } => {
+                        LARGE_EVENT_BYTES
+                    }
+                    _ => EVENT_BYTES,
+                },
             }
+    }
+}
+
+/// What an input keeps alive. A snapshot is counted as if nobody else had it: while people change every
+/// second, the ring is all that does.
+fn input_bytes(input: &Input) -> usize {
+    let own = size_of::<Input>();
+    own + match input {
+        Input::Directory(directory) => SETTINGS_BYTES + directory.agents().count() * PERSON_BYTES,
+        Input::Policy(policy) => 4 * (policy.text().len() + policy.calendars_text().len()),
+        Input::Settings(_) => SETTINGS_BYTES,
+        Input::Identified { found, .. } => (1 + found.others.len()) * CLIENT_BYTES,
+        Input::Worked(people) => people.len() * CLIENT_BYTES / 8,
+        _ => 0,
     }
 }
 
@@ -226,6 +251,18 @@ mod tests {
         assert!(fell + left > came, "what falls is handed out, marks too");
         assert!((1..=17).contains(&ring.entries().filter(marks).count()));
         assert_eq!(ring.bytes, ring.entries().map(|(_, kept)| kept.bytes()).sum::<usize>());
+    }
+
+    #[test]
+    fn snapshots_of_people_count_with_what_they_keep_alive() {
+        let limits = RingLimits { bytes_max: 1_000_000, age_max: Duration::from_secs(60) };
+        let mut ring = Ring::new(limits);
+        for _ in 0..1_000 {
+            let input = Input::Directory(std::sync::Arc::default());
+            feed(&mut ring, Moment::ZERO, Kept::of(&input));
+            assert!(ring.bytes() <= limits.bytes_max);
+        }
+        assert!(ring.entries().count() < 100, "of 1,000 snapshots {}", ring.entries().count());
     }
 
     #[test]

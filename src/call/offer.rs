@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acd::{After, Assignment};
-use crate::domain::{AgentId, CallKey, LockAfter, Moment, PersonId, QueueId};
+use crate::domain::{AgentId, BACKOFF_MIN, CallKey, LockAfter, Moment, PersonId, QueueId};
 use crate::policy::{Pick, Step};
 use crate::sip::Message;
 
@@ -310,7 +310,8 @@ impl Calls {
             OfferResult::Failed => timers.busy_backoff,
             OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
         };
-        let until = env.now + rest;
+        // Whatever the settings say: a phone that always says no is not rung in a circle.
+        let until = env.now + rest.max(BACKOFF_MIN);
         env.desk.back_off(seat.agent, until);
         if matches!(result, OfferResult::NoAnswer | OfferResult::Refused | OfferResult::Busy) {
             env.agent(seat.agent, AgentNote::TurnedDown { until });

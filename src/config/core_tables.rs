@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::reader::{Document, Problems, Section, Value};
 use super::{convert, trunks};
 use crate::domain::{
-    DigestHash, DirectoryLimits, Limits, LockAfter, NumberFormat, StarCodes, Timers, Trunk, TrunkId,
+    BACKOFF_MIN, DigestHash, DirectoryLimits, Limits, LockAfter, NumberFormat, StarCodes, Timers,
+    Trunk, TrunkId,
 };
 use crate::policy::did_you_mean;
 
@@ -133,8 +134,8 @@ fn timers(document: &mut Document<'_, '_>) -> Timers {
     let section = document.section("timers");
     let timers = Timers {
         wrap_up: span(&section, "wrap_up", ZERO..=HOUR),
-        refuse_backoff: span(&section, "refuse_backoff", ZERO..=HOUR),
-        busy_backoff: span(&section, "busy_backoff", ZERO..=HOUR),
+        refuse_backoff: span(&section, "refuse_backoff", BACKOFF_MIN..=HOUR),
+        busy_backoff: span(&section, "busy_backoff", BACKOFF_MIN..=HOUR),
         phone_silence: span(&section, "phone_silence", ms(500)..=ms(32_000)),
         provisional_every: span(&section, "provisional_every", ms(1_000)..=ms(60_000)),
         identify_timeout: span(&section, "identify_timeout", ms(10)..=ms(5_000)),

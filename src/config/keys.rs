@@ -111,8 +111,16 @@ pub const KEYS: &[Key] = &[
     key("star_codes.resume", "\"*14\"", "ready again, also after a missed call"),
     key("star_codes.wrap_up_end", "\"*15\"", "wrap-up is done"),
     key("timers.wrap_up", "\"10s\"", "rest after a call before the next is offered, to 1h"),
-    key("timers.refuse_backoff", "\"10s\"", "nothing is offered for so long after a refusal"),
-    key("timers.busy_backoff", "\"10s\"", "nothing is offered for so long after a phone said busy"),
+    key(
+        "timers.refuse_backoff",
+        "\"10s\"",
+        "nothing is offered for so long after a refusal, 1s to 1h",
+    ),
+    key(
+        "timers.busy_backoff",
+        "\"10s\"",
+        "nothing is offered for so long after a phone said busy, 1s to 1h",
+    ),
     key("timers.phone_silence", "\"4s\"", "a phone that says nothing for so long is unreachable"),
     key("timers.provisional_every", "\"50s\"", "a waiting caller hears from us this often, to 60s"),
     key(

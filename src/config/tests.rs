@@ -160,3 +160,15 @@ fn both_hashes_are_offered_unless_set_and_old_phones_are_known() {
     let empty = SMALL.replace("country", "md5_only_agents = [\" \"]\ncountry");
     assert_eq!(problems(&empty).len(), 1, "it would be everybody");
 }
+
+#[test]
+fn who_turned_a_call_down_rests_for_a_second_at_least() {
+    let with = |key: &str, span: &str| format!("{SMALL}\n[timers]\n{key} = \"{span}\"");
+    for key in ["refuse_backoff", "busy_backoff"] {
+        let found = problems(&with(key, "0s"));
+        let wanted = format!("error: `timers.{key}`: `0s` is not between 1s and 3600s");
+        assert!(found.len() == 1 && found[0].contains(&wanted), "{found:?}");
+        assert_eq!(problems(&with(key, "999ms")).len(), 1);
+        assert_eq!(problems(&with(key, "1s")), [""; 0]);
+    }
+}

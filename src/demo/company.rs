@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, civil::Weekday, tz::TimeZone};
 
 use super::DemoError;
-use crate::domain::NumberFormat;
+use crate::domain::{BACKOFF_MIN, NumberFormat};
 use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{Actor, ClientsDb};
 
@@ -151,14 +151,15 @@ fn server_file(server: SocketAddr, trunk: SocketAddr, speed: u32) -> Result<Stri
     let broken = |e: String| DemoError::Folder("telefonist.toml".into(), e);
     let mut file: toml::Table =
         SERVER_FILE.parse().map_err(|e: toml::de::Error| broken(e.to_string()))?;
-    let rest = |seconds: u32| format!("{}ms", (seconds * 1_000 / speed).max(50));
+    let rest = |at_least: u32| format!("{}ms", (10_000 / speed).max(at_least));
     let added = format!(
         "listen = [{{ bind = \"{server}\" }}]\n\
          [[trunk]]\nname = \"pbx\"\ntrusted = true\nfrom = [\"{trunk}\"]\nto = \"udp:{trunk}\"\n\
          [[trunk]]\nname = \"your-pbx\"\nfrom = [\"127.0.0.2\"]\n\
-         [timers]\nwrap_up = \"{0}\"\nrefuse_backoff = \"{0}\"\nbusy_backoff = \"{0}\"\n\
+         [timers]\nwrap_up = \"{0}\"\nrefuse_backoff = \"{1}\"\nbusy_backoff = \"{1}\"\n\
          [admin]\nhttp = \"off\"\n",
-        rest(10)
+        rest(50),
+        rest(BACKOFF_MIN.as_millis() as u32)
     );
     let added: toml::Table = added.parse().map_err(|e: toml::de::Error| broken(e.to_string()))?;
     file.extend(added);

@@ -25,7 +25,7 @@ pub use number::{Number, NumberFormat};
 #[cfg(test)]
 pub(crate) use settings::tests::example as example_settings;
 pub use settings::{
-    Credentials, DigestHash, EndStatuses, Limits, Listener, LockAfter, Settings, StarCodes, Timers,
-    Trunk, TrunkAddress, TrunkIdentity, TrunkTarget,
+    BACKOFF_MIN, Credentials, DigestHash, EndStatuses, Limits, Listener, LockAfter, Settings,
+    StarCodes, Timers, Trunk, TrunkAddress, TrunkIdentity, TrunkTarget,
 };
 pub use time::{Moment, WallOffset};

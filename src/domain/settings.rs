@@ -202,6 +202,9 @@ pub struct Limits {
     pub expires_max: Duration,
 }
 
+/// Whoever turned a call down is offered nothing for at least so long.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
 /// Everything with a time in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timers {

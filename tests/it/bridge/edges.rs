@@ -376,3 +376,27 @@ fn c4_whose_phone_goes_while_it_rings_is_not_locked() {
     let ole = w.directory.agent(&"ole".into()).expect("ole");
     assert!(w.board.presence(ole).is_free(), "{:?}", w.board.presence(ole));
 }
+
+#[test]
+fn b10_who_turned_a_call_down_is_not_rung_in_a_circle_whatever_the_settings() {
+    for status in [486, 603] {
+        let mut w = world();
+        w.set(|s| {
+            s.timers.refuse_backoff = Duration::ZERO;
+            s.timers.busy_backoff = Duration::ZERO;
+        });
+        // Ida talks, so that the caller may wait in the operators' queue.
+        w.register("ida", IDA);
+        w.talk("03023125002", "z0", IDA);
+        w.register("ole", OLE);
+        w.invite("03023125001", "z1", OFFER);
+        for _ in 0..3 {
+            let offered = w.request(OLE, Method::Invite);
+            w.reply(OLE, &offered, status, "");
+            w.request(OLE, Method::Ack);
+            w.run(Duration::from_millis(990));
+            w.nothing(OLE);
+            w.run(Duration::from_millis(400));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Who is calling and whom, as the INVITE says it (clause A1).
 //!
-//! P-Asserted-Identity (RFC 3325) comes before From where the trunk is trusted, unless the caller asked
-//! for privacy of it. A forwarded call is its original caller's: Diversion (RFC 5806) names who
+//! P-Asserted-Identity (RFC 3325) comes before From where the trunk is trusted. Who asks for privacy is
+//! withheld, over any trunk: neither header names them then. A forwarded call is its original caller's: Diversion (RFC 5806) names who
 //! forwarded, and an asserted identity that is the forwarder's own, as some carriers write, is not the
 //! caller's. History-Info tells whom the call was for, never from whom it is.
 
@@ -30,8 +30,10 @@ pub struct Called {
 
 /// The calling number; `trusted` says whether asserted identities are believed.
 pub fn caller(request: &Message, trusted: bool, format: &NumberFormat) -> Caller {
-    let believed = trusted && !wants_privacy(request);
-    let asserted = believed.then(|| asserted(request, format)).flatten();
+    if wants_privacy(request) {
+        return Caller { raw: "".into(), number: None };
+    }
+    let asserted = trusted.then(|| asserted(request, format)).flatten();
     let from =
         || request.from().and_then(|from| Some((uri_user(from.uri)?, number_of(from.uri, format))));
     let known = asserted.or_else(from).filter(|(user, _)| !is_withheld(user));
@@ -53,10 +55,12 @@ fn asserted(request: &Message, format: &NumberFormat) -> Option<(String, Option<
     Some((user, Some(number)))
 }
 
-/// RFC 3325 §9.3: the asserted identity is not to be used towards people.
-fn wants_privacy(request: &Message) -> bool {
+/// The caller asks that nobody learns who they are: `user` (RFC 3323 §4.2) hides what they wrote
+/// themselves, `id` (RFC 3325 §9.3) what is asserted of them; whoever hides one does not mean the other
+/// to be shown. `header` and `session` hide addresses of phones, and those never cross.
+pub fn wants_privacy(request: &Message) -> bool {
     let mut values = request.lines(Header::Privacy).flat_map(|line| line.split([';', ',']));
-    values.any(|value| value.trim().eq_ignore_ascii_case("id"))
+    values.any(|value| ["id", "user"].iter().any(|hides| value.trim().eq_ignore_ascii_case(hides)))
 }
 
 /// The called number, from the request URI.
@@ -144,10 +148,25 @@ mod tests {
 
     #[test]
     fn a1_who_asks_for_privacy_is_withheld() {
-        let private = format!("{BORIS}Privacy: user;id\r\n");
-        let (raw, number) =
-            heard(true, "\"Anonymous\" <sip:anonymous@anonymous.invalid>", &private);
-        assert_eq!((raw.as_str(), number), ("", None));
+        let nobody = || (String::new(), None);
+        let hidden = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+        for wish in
+            ["id", "user", "user;id", "header;user;id;critical", "ID ; critical", "user, id"]
+        {
+            for (trusted, from) in [(true, ANNA), (true, hidden), (false, ANNA), (false, hidden)] {
+                for asserted in ["", BORIS] {
+                    let more = format!("{asserted}Privacy: {wish}\r\n");
+                    assert_eq!(heard(trusted, from, &more), nobody(), "{trusted} {from} {more}");
+                }
+            }
+        }
+        let own =
+            "P-Asserted-Identity: <sip:03023125001@pbx>\r\nPrivacy: header\r\nPrivacy: id\r\n";
+        assert_eq!(heard(true, ANNA, own), nobody(), "on a line of its own");
+        for shown in ["none", "header", "session;critical"] {
+            let more = format!("{BORIS}Privacy: {shown}\r\n");
+            assert_eq!(number(true, ANNA, &more), is("02"), "{shown}");
+        }
     }
 
     #[test]

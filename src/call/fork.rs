@@ -18,6 +18,10 @@ use super::{ClientUse, Env};
 /// So much later than our CANCEL an INVITE expires.
 const EXPIRES_MARGIN: Duration = Duration::from_secs(5);
 
+/// Headers that say who calls: a trunk may name them in `pass_headers`, a caller may not wish it.
+const IDENTITIES: [&str; 5] =
+    ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Identity", "Call-Info"];
+
 /// An INVITE on its way.
 #[derive(Debug)]
 pub struct Fork {
@@ -147,14 +151,19 @@ fn request(call: &Call, invite: &Opening, origin: &mut Origin) -> Builder {
     let from = &incoming.request;
     let hops = from.max_forwards().unwrap_or(70).saturating_sub(1);
     builder = builder.set(Header::MaxForwards, hops);
-    for header in [Header::Subject, Header::UserToUser, Header::Reason] {
+    let private = super::caller::wants_privacy(from);
+    for header in [Header::UserToUser, Header::Reason] {
         builder = builder.copy(from, header);
     }
+    if !private {
+        builder = builder.copy(from, Header::Subject);
+    }
     if let Some(trunk) = &call.trunk {
-        if trunk.trusted {
+        if trunk.trusted && !private {
             builder = builder.copy(from, Header::Diversion).copy(from, Header::HistoryInfo);
         }
-        for name in &trunk.pass_headers {
+        let names_caller = |name: &str| IDENTITIES.iter().any(|id| id.eq_ignore_ascii_case(name));
+        for name in trunk.pass_headers.iter().filter(|name| !private || !names_caller(name)) {
             builder = builder.copy_named(from, name);
         }
     }

@@ -47,7 +47,7 @@ use crate::transaction::{ClientTx, ServerTx, TxEvent};
 
 pub use answer::refuse_stray;
 pub use arrive::{Found, Source};
-pub use caller::uri_user;
+pub use caller::{uri_user, wants_privacy};
 pub use env::{AgentNote, Effect, Env, Handover, Promise, StarCode};
 pub use event::{
     AgentChange, CallbackChange, ClientRef, Direction, Event, OfferResult, Outcome, Party, What,

@@ -83,6 +83,7 @@ const CLAUSES: &[Clause] = &[
             "a1_an_asserted_identity_counts_on_a_trusted_trunk_only",
             "a1_several_clients_with_the_number_are_all_shown",
             "a1_what_is_no_number_is_nobody_and_no_error",
+            "a1_who_asks_for_privacy_is_nobody_on_the_phone_and_in_the_register",
             "a1_who_asks_for_privacy_is_withheld",
         ],
     },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Switch, What};
-use crate::call::{Handover, Outcome, Party, Source};
+use crate::call::{Handover, Outcome, Party, Source, wants_privacy};
 use crate::dialog::{Probe, Verdict};
 use crate::domain::{CallKey, Flow, Moment, Settings, Trunk, TrunkId};
 use crate::proxy::{
@@ -131,6 +131,7 @@ impl Switch {
         let ends_at = now + settings.timers.call_max;
         let name = |at: usize| trunks.get(at).map(|t| Arc::from(format!("{TRUNK}{}", t.id)));
         let (from, party) = (name(0), name(1));
+        let asserted = identity_crosses(&trunks, &request);
         let passing = Passing { trunks, answered: false, probes: probes(now, settings), ends_at };
         self.passings.of.insert(call, passing);
         match self.proxy.arrive(&request, flow) {
@@ -139,6 +140,9 @@ impl Switch {
                 let mut start = Start::new(tx, passage, vec![target]);
                 start.from = from;
                 start.call = Some(call);
+                if !asserted {
+                    start.remove = vec!["P-Asserted-Identity".into()];
+                }
                 self.proxy.start(now, start, &mut self.core.tx);
                 self.proxy_events(now);
             }
@@ -328,6 +332,13 @@ impl Switch {
         self.proxy.start(now, start, &mut self.core.tx);
         self.proxy_events(now);
     }
+}
+
+/// RFC 3325 §5: what an end says of a caller counts if we trust that end, and a caller who asks for
+/// privacy is named to an end that we trust alone.
+fn identity_crosses(trunks: &[Arc<Trunk>], invite: &Message) -> bool {
+    let trusts = |trunk: Option<&Arc<Trunk>>| trunk.is_some_and(|trunk| trunk.trusted);
+    trusts(trunks.first()) && (trusts(trunks.last()) || !wants_privacy(invite))
 }
 
 fn phone(user: &str, key: &str) -> Arc<str> {

@@ -1,10 +1,13 @@
 //! What strangers, and people with a password and bad intentions, cannot make the switch do.
 
-use bytes::Bytes;
-use telefonist::domain::ShardId;
-use telefonist::sip::{Builder, Header, Method};
+use std::sync::Arc;
 
-use super::world::{ANSWER, DOMAIN, OFFER, TRUNK, World};
+use bytes::Bytes;
+use telefonist::domain::{ShardId, Trunk};
+use telefonist::sip::{Builder, Header, Method};
+use telefonist::switch::What;
+
+use super::world::{ANSWER, CARRIER, DOMAIN, OFFER, TRUNK, World};
 use super::{IDA, OLE, secs, world};
 
 const STRANGER: &str = "198.51.100.66:5060";
@@ -251,4 +254,64 @@ fn a_trunk_is_known_by_its_address_whatever_extension_calls_over_it() {
     w.register("ole", "192.0.2.10:5090");
     in_the_name_of_ole(&mut w, "e2");
     w.response(TRUNK, 407);
+}
+
+/// What a caller says who hides, over a trunk that passes everything on.
+const HIDING: [(&str, &str); 6] = [
+    ("Privacy", "header;user;id;critical"),
+    ("P-Asserted-Identity", "<sip:+493023125002@pbx>"),
+    ("Remote-Party-ID", "<sip:+493023125002@pbx>;party=calling"),
+    ("Diversion", "<sip:+493023125002@pbx>;reason=unconditional"),
+    ("Subject", "Anna of Wheel and Co"),
+    ("X-Campaign", "spring"),
+];
+
+#[test]
+fn a1_who_asks_for_privacy_is_nobody_on_the_phone_and_in_the_register() {
+    for trusted in [true, false] {
+        let mut w = world();
+        w.set(|s| {
+            let names = ["P-Asserted-Identity", "remote-party-id", "X-Campaign"];
+            let mut pbx = (*s.trunks[0]).clone();
+            pbx.pass_headers = names.map(Into::into).to_vec();
+            pbx.trusted = trusted;
+            s.trunks[0] = Arc::new(pbx);
+        });
+        w.key_client("+493023125002");
+        w.register("ole", OLE);
+        w.invite_with("+493023125002", "h1", OFFER, &HIDING);
+        let offered = w.request(OLE, Method::Invite);
+        let text = String::from_utf8_lossy(offered.raw()).into_owned();
+        assert!(text.contains("<sip:anonymous@anonymous.invalid>"), "{text}");
+        assert!(text.contains("X-Campaign: spring"), "what does not name the caller crosses");
+        for word in ["23125002", "ACME", "Anna"] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+        let arrived = w.events.iter().find_map(|e| match e {
+            What::CallArrived { from_raw, from, .. } => Some((from_raw.to_string(), from.clone())),
+            _ => None,
+        });
+        assert_eq!(arrived, Some((String::new(), None)));
+    }
+}
+
+#[test]
+fn an_asserted_identity_passes_between_trunks_as_far_as_they_are_trusted() {
+    for (from, to, privacy, crosses) in [
+        (true, true, "id", true),
+        (true, false, "id", false),
+        (true, false, "none", true),
+        (false, true, "none", false),
+    ] {
+        let mut w = World::new(super::PASS);
+        w.set(|s| {
+            for (trunk, trusted) in s.trunks.iter_mut().zip([from, to]) {
+                *trunk = Arc::new(Trunk { trusted, ..(**trunk).clone() });
+            }
+        });
+        let more = [("P-Asserted-Identity", "<sip:+493023125002@pbx>"), ("Privacy", privacy)];
+        w.invite_with("anonymous", "h2", OFFER, &more);
+        let out = w.request(CARRIER, Method::Invite);
+        assert_eq!(out.has(Header::PAssertedIdentity), crosses, "{from} {to} {privacy}");
+    }
 }

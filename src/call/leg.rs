@@ -119,6 +119,15 @@ pub struct BindingRef {
     pub epoch: u64,
 }
 
+/// What is known of a phone whose connection closed during a call (`flow_grace`).
+#[derive(Debug)]
+pub struct FlowLost {
+    /// It must have registered again by then.
+    pub by: Moment,
+    /// Its owner's other bindings at that time; they are other phones.
+    pub beside: Vec<Arc<str>>,
+}
+
 /// One confirmed dialog.
 #[derive(Debug)]
 pub struct Leg {
@@ -136,8 +145,8 @@ pub struct Leg {
     pub accepted: Option<AcceptedUas>,
     /// Our ACKs, for a 2xx that comes again.
     pub acks: AckStore,
-    /// The flow of its binding closed; it must register again before this.
-    pub flow_lost: Option<Moment>,
+    /// The connection of its phone closed.
+    pub flow_lost: Option<FlowLost>,
     /// Our CSeq that the journal knows.
     pub journalled_seq: u32,
 }
@@ -179,6 +188,36 @@ impl Leg {
             return now.map_or(self.flow, |b| b.flow);
         }
         flow_towards(self.dialog.next_hop(), self.flow)
+    }
+
+    /// The connection closed: notes whom it is waited for.
+    pub fn lose_flow(&mut self, by: Moment, location: &Location) {
+        let Some(binding) = &self.binding else { return };
+        let beside = location.bindings(&binding.aor);
+        let beside = beside.iter().map(|b| b.key.clone()).filter(|key| *key != binding.key);
+        self.flow_lost = Some(FlowLost { by, beside: beside.collect() });
+    }
+
+    /// Something was registered for the phone's owner. `true`: the phone is back, and the dialog goes
+    /// over its connection. It is known by its key; without an instance that is the old connection's
+    /// address, so that it is who registered from the same host since then, if nobody else did.
+    pub fn find_flow(&mut self, location: &Location) -> bool {
+        let (Some(binding), Some(lost)) = (&self.binding, &self.flow_lost) else { return false };
+        let now = location.bindings(&binding.aor);
+        let same_key = now.iter().find(|b| b.key == binding.key);
+        let mut others = now.iter().filter(|b| {
+            !lost.beside.contains(&b.key)
+                && b.instance.is_none()
+                && b.flow.transport == self.flow.transport
+                && b.flow.remote.ip() == self.flow.remote.ip()
+        });
+        let only = others.next().filter(|_| others.next().is_none());
+        let Some(back) = same_key.or(only).filter(|b| b.flow != self.flow) else { return false };
+        self.flow = back.flow;
+        let (aor, key) = (back.aor.clone(), back.key.clone());
+        self.binding = Some(BindingRef { aor, key, epoch: back.epoch });
+        self.flow_lost = None;
+        true
     }
 
     /// A request within the dialog, without Via.

@@ -333,7 +333,7 @@ impl Calls {
                 return;
             }
             let Some(leg) = call.leg(side) else { continue };
-            if leg.flow_lost.is_some_and(|by| by <= env.now) {
+            if leg.flow_lost.as_ref().is_some_and(|lost| lost.by <= env.now) {
                 return self.dead(env, call, side, 408);
             }
             match leg.accepted.as_mut().and_then(|a| a.handle_timeout(env.now)) {
@@ -453,26 +453,26 @@ impl Calls {
         for key in keys {
             self.with(key, |_, call| {
                 let legs = call.caller_leg.iter_mut().chain(&mut call.callee_leg);
-                legs.filter(|l| uses(l)).for_each(|l| l.flow_lost = Some(grace));
+                legs.filter(|l| uses(l)).for_each(|l| l.lose_flow(grace, env.location));
             });
             self.cut_off.insert(key);
         }
     }
 
-    /// A binding was refreshed: legs that waited for it go on.
+    /// A binding came or was refreshed: legs that waited for it go on.
     pub fn binding_back(&mut self, env: &mut Env<'_>, aor: &str) {
         let lost = |leg: &Leg| {
             leg.flow_lost.is_some() && leg.binding.as_ref().is_some_and(|b| &*b.aor == aor)
         };
         for key in std::mem::take(&mut self.cut_off) {
-            let mut waits = false;
-            self.with(key, |_, call| {
+            let (mut waits, mut found) = (false, false);
+            self.with(key, |calls, call| {
                 for leg in call.caller_leg.iter_mut().chain(&mut call.callee_leg) {
-                    if lost(leg) {
-                        leg.flow_lost = None;
-                        leg.flow = leg.next_flow(env.location);
-                    }
+                    found |= lost(leg) && leg.find_flow(env.location);
                     waits |= leg.flow_lost.is_some();
+                }
+                if found {
+                    calls.record_dialogs(env, call);
                 }
             });
             if waits {
@@ -486,7 +486,7 @@ impl Leg {
     /// The earliest instant at which something but a probe is to be done in it.
     pub(super) fn deadline(&self) -> Moment {
         let accepted = self.accepted.as_ref().map_or(Moment::NEVER, AcceptedUas::poll_timeout);
-        let lost = self.flow_lost.unwrap_or(Moment::NEVER);
+        let lost = self.flow_lost.as_ref().map_or(Moment::NEVER, |lost| lost.by);
         accepted.min(lost)
     }
 }

@@ -135,6 +135,8 @@ impl Switch {
         let view = self.core.shared.board.presence(agent);
         let counts = self.core.shared.board.counts(agent);
         let (state, reason) = match call::presence(&view) {
+            // Who talks is seen to talk, whatever comes afterwards.
+            Presence::Gone { why } if view.state == AgentState::Talking => ("talking", Some(why)),
             Presence::Free | Presence::Unknown => ("ready", None),
             Presence::Busy { why } => (busy_word(view.state), Some(why)),
             Presence::Gone { why } => ("not_ready", Some(why)),

@@ -14,6 +14,7 @@ mod plan;
 mod relays;
 mod storm;
 mod strategies;
+mod streams;
 mod talk;
 mod torture;
 mod trust;

@@ -46,6 +46,8 @@ pub struct World {
     meters: Arc<Meters>,
     clients: BTreeMap<String, Arc<Client>>,
     inboxes: BTreeMap<SocketAddr, VecDeque<Message>>,
+    /// Who speaks to us over a stream, with its number; everybody else by datagram.
+    streams: BTreeMap<SocketAddr, u64>,
     sent: u32,
 }
 
@@ -145,6 +147,7 @@ impl World {
             meters,
             clients: BTreeMap::new(),
             inboxes: BTreeMap::new(),
+            streams: BTreeMap::new(),
             sent: 0,
         }
     }
@@ -214,7 +217,27 @@ impl World {
 
     pub fn send(&mut self, from: &str, bytes: Bytes) {
         let message = Message::parse(bytes).expect("what a test sends can be read");
-        self.input(Input::Packet { flow: flow(from), message, received: self.now });
+        let flow = self.flow_of(from);
+        self.input(Input::Packet { flow, message, received: self.now });
+    }
+
+    fn flow_of(&self, at: &str) -> Flow {
+        match self.streams.get(&addr(at)) {
+            Some(number) => Flow { transport: Transport::Tcp, connection: *number, ..flow(at) },
+            None => flow(at),
+        }
+    }
+
+    /// From now on `at` speaks over a stream of its own.
+    pub fn connect(&mut self, at: &str) {
+        let number = self.streams.len() as u64 + 1;
+        self.streams.insert(addr(at), number);
+    }
+
+    /// The stream of `at` closes.
+    pub fn disconnect(&mut self, at: &str) {
+        let flow = self.flow_of(at);
+        self.input(Input::FlowClosed { flow });
     }
 
     /// The next message at an address, whatever it is.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::context::Context;
-use super::output::{Failure, Printed, table};
+use super::output::{Failure, Printed, table_within};
 use crate::config::{load, read, render};
 use crate::domain::{ClientType, DirectoryRows, NumberFormat};
 use crate::policy::{self, Problem, Proven, Severity};
@@ -90,7 +90,11 @@ pub(super) fn matrix(context: &Context, folder: Option<PathBuf>) -> Result<Print
             rows.push(vec![cell(line.clause), cell(line.title), cell(state), place, test]);
         }
     }
-    let text = table(&["clause", "what", "state", "in the configuration", "proven by"], &rows);
+    let text = table_within(
+        usize::MAX,
+        &["clause", "what", "state", "in the configuration", "proven by"],
+        &rows,
+    );
     let json = json!({ "clauses": lines });
     Ok(Printed::new(text, json).warning(policy::unknown_clauses(&named)))
 }

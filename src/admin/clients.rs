@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::ClientAction;
 use super::ask::tell_changed;
 use super::context::Context;
-use super::output::{Failure, Printed, table};
+use super::output::{Failure, Printed, one_line, table};
 use crate::domain::{ClientType, DepartmentId, Number, NumberFormat, PersonId};
 use crate::store::{ClientCard, ClientsDb, NewClient};
 
@@ -90,7 +90,7 @@ impl Desk<'_> {
         let id = self.db.add_client(self.context.actor(), new)?;
         let text = format!("{} is client {}", new.name, id.0);
         tell_changed(self.context, "client", &text);
-        Ok(Printed::new(text, json!({ "client": id })))
+        Ok(Printed::new(one_line(&text), json!({ "client": id })))
     }
 
     fn one(&self, text: &str) -> Result<ClientCard, Failure> {
@@ -107,7 +107,7 @@ impl Desk<'_> {
     fn done(&self, card: &ClientCard, text: String) -> Result<Printed, Failure> {
         tell_changed(self.context, "client", &text);
         let now = self.db.client(card.client.id, self.numbers)?;
-        Ok(Printed::new(text, json!(now)))
+        Ok(Printed::new(one_line(&text), json!(now)))
     }
 }
 

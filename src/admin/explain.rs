@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::ExplainArgs;
 use super::ask::Line;
 use super::context::Context;
-use super::output::{Failure, Printed};
+use super::output::{Failure, Printed, one_line};
 use crate::domain::{Number, TrunkId};
 use crate::policy::{Decision, Ending, Facts, Presence, Step, decide};
 use crate::server::{Ask, compile, directory};
@@ -89,12 +89,17 @@ fn in_words(decision: &Decision) -> String {
     out.push_str("Known:\n");
     for fact in &decision.explanation.facts {
         let age = fact.age_s.map(|age| format!("  ({} old)", span(age))).unwrap_or_default();
-        out.push_str(&format!("  {:<12} {}{age}\n", fact.name, fact.value));
+        out.push_str(&format!("  {:<12} {}{age}\n", fact.name, one_line(&fact.value)));
     }
     out.push_str("\nRules:\n");
     for rule in &decision.explanation.rules {
         let mark = if rule.matched { "->" } else { "  " };
-        out.push_str(&format!("  {mark} {:<24} {:<4} {}\n", rule.rule, rule.clause, rule.why));
+        out.push_str(&format!(
+            "  {mark} {:<24} {:<4} {}\n",
+            rule.rule,
+            rule.clause,
+            one_line(&rule.why)
+        ));
     }
     out.push_str("\nWho rings:\n");
     for (n, step) in decision.explanation.steps.iter().enumerate() {
@@ -103,11 +108,12 @@ fn in_words(decision: &Decision) -> String {
     let ending = &decision.explanation.ending;
     out.push_str(&format!("  then: {}\n", ending_in_words(ending)));
     for note in &decision.explanation.notes {
-        out.push_str(&format!("\nNote: {note}\n"));
+        out.push_str(&format!("\nNote: {}\n", one_line(note)));
     }
     out.push_str(&format!(
         "\nThe phone shows: {}\npolicy {}\n",
-        decision.plan.display, decision.policy
+        one_line(&decision.plan.display),
+        decision.policy
     ));
     out
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::{ImportArgs, ImportWhat};
 use super::ask::tell_changed;
 use super::context::Context;
-use super::output::{Failure, Printed};
+use super::output::{Failure, Printed, one_line};
 use crate::store::import::{ImportKind, ImportOptions, ImportReport, import, progress_bar};
 
 /// Bad rows that a real import writes out for eyes; a dry run and JSON have them all.
@@ -43,12 +43,12 @@ pub(super) fn import_text(report: &ImportReport, dry_run: bool) -> String {
     let mut out = String::new();
     let shown = if dry_run { report.bad.len() } else { BAD_SHOWN_MAX };
     for row in report.bad.iter().take(shown) {
-        out.push_str(&format!("line {}: {}\n", row.line, row.reason));
+        out.push_str(&format!("line {}: {}\n", row.line, one_line(&row.reason)));
     }
     if report.bad.len() > shown {
         out.push_str(&format!("… and {} more\n", report.bad.len() - shown));
     }
-    report.notes.iter().for_each(|note| out.push_str(&format!("{note}\n")));
+    report.notes.iter().for_each(|note| out.push_str(&format!("{}\n", one_line(note))));
     for shared in &report.shared_numbers {
         out.push_str(&format!("several clients have {shared} (A1)\n"));
     }

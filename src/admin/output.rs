@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+pub(super) use crate::domain::{one_line, plain};
 use crate::policy::Problem;
 use crate::server::{ProblemLine, StartError};
 use crate::store::StoreError;
+pub(super) use crate::store::register::{table, table_within};
 
 /// What came of a command that was carried out.
 #[derive(Debug, Default)]
@@ -79,7 +81,7 @@ impl Failure {
             let _ = say(&format!("{:#}\n", self.json()));
         } else {
             // Nobody is left to hear that standard error is gone.
-            let _ = writeln!(std::io::stderr(), "{self}");
+            let _ = writeln!(std::io::stderr(), "{}", plain(&self.to_string()));
         }
         match self {
             Self::Refused(_) | Self::Problems(_) => ExitCode::from(1),
@@ -150,45 +152,14 @@ pub(super) fn warn(text: &str) {
     let _ = writeln!(std::io::stderr(), "telefonist: {}", plain(text));
 }
 
-/// What a caller or a file wrote must not steer the terminal that shows it.
-pub(super) fn plain(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => c,
-        // The second range turns the direction of what follows.
-        c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
-}
-
 /// `file:line:column`, without what is not known.
 pub(super) fn place(file: &str, line: u64, column: u64) -> String {
     if line == 0 { file.to_string() } else { format!("{file}:{line}:{column}") }
 }
 
-/// Columns wide enough for their longest cell.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", padded.join("  ").trim_end())
-    };
-    let mut out = line(&mut head.iter().copied());
-    for row in rows {
-        out.push_str(&line(&mut row.iter().map(String::as_str)));
-    }
-    out
-}
-
-/// A field of a JSON object as a cell.
+/// A field of a JSON object as a cell, or as a piece of a line.
 pub(super) fn cell(row: &Value, field: &str) -> String {
-    match &row[field] {
+    let text = match &row[field] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(items) => {
@@ -199,16 +170,6 @@ pub(super) fn cell(row: &Value, field: &str) -> String {
             words.join(", ")
         }
         other => other.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_longest_cell() {
-        let rows = [vec!["anna".to_string(), "ready".to_string()], vec!["b".into(), "é".into()]];
-        assert_eq!(table(&["who", "state"], &rows), "who   state\nanna  ready\nb     é\n");
-    }
+    };
+    one_line(&text).into_owned()
 }

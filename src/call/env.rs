@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -131,8 +132,8 @@ pub enum AgentNote {
     /// Let it ring, refused it, or was busy: the pause is the person's own, whatever phone they register next
     /// (clause B10).
     TurnedDown {
-        /// The pause ends.
-        until: Moment,
+        /// How long it is.
+        pause: Duration,
     },
     /// This binding did not answer at all.
     Unreachable {

@@ -311,10 +311,10 @@ impl Calls {
             OfferResult::Answered | OfferResult::CallerGone | OfferResult::Elsewhere => return,
         };
         // Whatever the settings say: a phone that always says no is not rung in a circle.
-        let until = env.now + rest.max(BACKOFF_MIN);
-        env.desk.back_off(seat.agent, until);
+        let pause = rest.max(BACKOFF_MIN);
+        env.desk.back_off(seat.agent, env.now + pause);
         if matches!(result, OfferResult::NoAnswer | OfferResult::Refused | OfferResult::Busy) {
-            env.agent(seat.agent, AgentNote::TurnedDown { until });
+            env.agent(seat.agent, AgentNote::TurnedDown { pause });
         }
     }
 

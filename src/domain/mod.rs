@@ -9,6 +9,7 @@ mod flow;
 mod ids;
 mod number;
 mod settings;
+mod shown;
 mod time;
 
 pub use calendar::{Calendar, CalendarError, Hours, SpecialDays};
@@ -28,4 +29,5 @@ pub use settings::{
     BACKOFF_MIN, Credentials, DigestHash, EndStatuses, Limits, Listener, LockAfter, Settings,
     StarCodes, Timers, Trunk, TrunkAddress, TrunkIdentity, TrunkTarget,
 };
+pub use shown::{one_line, plain, steers};
 pub use time::{Moment, WallOffset};

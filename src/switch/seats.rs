@@ -237,9 +237,9 @@ impl Switch {
                     seat.missed = 0;
                 }
             }
-            AgentNote::TurnedDown { until } => {
+            AgentNote::TurnedDown { pause } => {
                 if let Some(seat) = self.seats.of.get_mut(&agent) {
-                    seat.turned_down = Some(until);
+                    seat.turned_down = Some(now + pause);
                 }
             }
             AgentNote::Unreachable { binding, epoch } => {

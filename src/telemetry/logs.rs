@@ -1,12 +1,14 @@
 //! Where log lines go and how they look.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+
+use crate::domain::steers;
 
 /// Begins to write log lines to standard error: JSON, or for eyes. `level` is a filter as in the
 /// configuration; `RUST_LOG` wins. A second call changes nothing.
@@ -23,9 +25,35 @@ pub fn start(json: bool, level: &str) {
         true => builder.json().flatten_event(true).with_current_span(true).try_init(),
         false => {
             let colours = std::io::stderr().is_terminal();
-            builder.with_target(false).with_ansi(colours).try_init()
+            builder.with_target(false).with_ansi(colours).with_writer(|| Lines).try_init()
         }
     };
+}
+
+/// Standard error for eyes. Whatever a caller or a file wrote, only we begin a line: what follows a line
+/// break within an event is set in.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(set_in(&String::from_utf8_lossy(event)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// An event as it is written; colours, which are ours, stay.
+fn set_in(event: &str) -> String {
+    let whole = event.trim_end_matches('\n');
+    let lines = whole.split('\n').map(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let shown = |c: char| if steers(c) && !matches!(c, '\x1b' | '\t') { '\u{fffd}' } else { c };
+        line.chars().map(shown).collect::<String>()
+    });
+    format!("{}\n", lines.collect::<Vec<_>>().join("\n  | "))
 }
 
 /// Lets one line of a kind through in each span of time, and says how many it held back: WARN wakes
@@ -66,6 +94,13 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_begins_one_line_whatever_is_in_it() {
+        assert_eq!(set_in("INFO a\n"), "INFO a\n");
+        let forged = "INFO from=x\r\n2026-01-01 INFO forged\u{202e}\u{9b}2J\n";
+        assert_eq!(set_in(forged), "INFO from=x\n  | 2026-01-01 INFO forged\u{fffd}\u{fffd}2J\n");
+    }
 
     #[test]
     fn one_line_of_a_kind_passes() {

@@ -247,6 +247,29 @@ fn what_a_caller_writes_does_not_steer_the_terminal() {
 }
 
 #[test]
+fn what_a_caller_writes_forges_no_line_and_widens_no_table() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let (phone, invite) =
+        call(&format!("x%0aforged%E2%80%A8forged%0d%0aforged{}", "y".repeat(200)));
+    phone.send_to(invite.as_bytes(), scene.address()).expect("sent");
+    let live = scene.ok(&["calls", "--live"]);
+    while heard(&phone).starts_with("SIP/2.0 1") {}
+    server.says(": ended");
+    let calls = scene.json(&["calls"]);
+    let key = calls[0]["call"].as_str().expect("a call").to_string();
+    let from = calls[0]["from_raw"].as_str().expect("as it was written");
+    assert!(from.contains("\nforged\u{2028}") && from.ends_with(&"y".repeat(200)), "{from:?}");
+    let table = scene.ok(&["calls"]);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(table.contains("y…  ") && !table.contains(&"y".repeat(100)), "{table}");
+    for shown in [table, live, scene.ok(&["show", &key])] {
+        let begins = |line: &str| line.trim_start().starts_with("forged");
+        assert!(!shown.split(['\n', '\u{2028}']).any(begins), "{shown:?}");
+    }
+}
+
+#[test]
 fn no_call_is_left_out_of_a_list_without_a_word() {
     let scene = Scene::new();
     let journal = Journal::open(&scene.state().join("journal"), start()).expect("a journal");

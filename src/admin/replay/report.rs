@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::super::output::{Printed, table};
+use super::super::output::{Printed, one_line, table};
 use crate::domain::Settings;
 use crate::policy::{Decision, Ending};
 use crate::rehearsal::{Arrival, Lost, Rules, Service, Usual, rehearse};
@@ -232,7 +232,8 @@ fn in_words(call: &Value, times: bool) -> String {
         let steps = plan["steps"].as_array().into_iter().flatten();
         let steps: Vec<String> = steps.map(|step| step_in_words(step, times)).collect();
         let word = |field: &str| plan[field].as_str().unwrap_or_default().to_owned();
-        format!("{} ({}): {}", word("rule"), word("why"), steps.join(" → "))
+        let way = format!("{} ({}): {}", word("rule"), word("why"), steps.join(" → "));
+        one_line(&way).into_owned()
     };
     let at = call["arrived_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
     let at = at.map(|at| at.to_zoned(TimeZone::system()).strftime("%F %H:%M:%S").to_string());

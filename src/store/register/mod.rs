@@ -15,6 +15,7 @@ mod query;
 mod replay;
 mod schema;
 mod story;
+mod table;
 mod text;
 
 use std::fs::File;
@@ -30,6 +31,7 @@ pub use query::{CALLS_LISTED, CallFilter, CallRow};
 pub(super) use query::{client, moment, number};
 pub use replay::PastDecision;
 pub use story::{CallStory, OfferRow, PolicyText, StepRow};
+pub use table::{table, table_within};
 pub use text::{callbacks_table, calls_table, story_text};
 
 use super::db::{begin_private, make_private, open_to_read};

@@ -5,6 +5,7 @@
 //! of this file, never held across another call. Nothing here is ever iterated for a decision, so its
 //! order cannot matter.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -18,6 +19,8 @@ pub const AORS_MAX: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Location {
     entries: DashMap<Arc<str>, Vec<Arc<Binding>>>,
+    /// How many bindings lead to each host.
+    hosts: DashMap<IpAddr, u32>,
 }
 
 impl Location {
@@ -40,6 +43,11 @@ impl Location {
     /// Somebody is registered under `aor`.
     pub fn is_registered(&self, aor: &str) -> bool {
         self.entries.contains_key(aor)
+    }
+
+    /// Some phone of ours is registered at that address.
+    pub fn has_phone_at(&self, host: IpAddr) -> bool {
+        self.hosts.contains_key(&host.to_canonical())
     }
 
     /// Addresses of record with a binding.
@@ -66,13 +74,30 @@ impl Location {
 
     /// The home shard's write: `bindings` are all that `aor` has now.
     pub(super) fn publish(&self, aor: &Arc<str>, mut bindings: Vec<Arc<Binding>>) {
-        if bindings.is_empty() {
-            self.entries.remove(aor);
-            return;
-        }
-        bindings.sort_by_key(|b| std::cmp::Reverse((b.q, b.epoch)));
-        self.entries.insert(aor.clone(), bindings);
+        bindings.iter().for_each(|binding| self.came_to(host_of(binding)));
+        let old = if bindings.is_empty() {
+            self.entries.remove(aor).map(|(_, old)| old)
+        } else {
+            bindings.sort_by_key(|b| std::cmp::Reverse((b.q, b.epoch)));
+            self.entries.insert(aor.clone(), bindings)
+        };
+        old.iter().flatten().for_each(|binding| self.went_from(host_of(binding)));
     }
+
+    fn came_to(&self, host: IpAddr) {
+        *self.hosts.entry(host).or_default() += 1;
+    }
+
+    fn went_from(&self, host: IpAddr) {
+        if let Some(mut count) = self.hosts.get_mut(&host) {
+            *count = count.saturating_sub(1);
+        }
+        self.hosts.remove_if(&host, |_, count| *count == 0);
+    }
+}
+
+fn host_of(binding: &Binding) -> IpAddr {
+    binding.flow.remote.ip().to_canonical()
 }
 
 #[cfg(test)]
@@ -96,5 +121,25 @@ mod tests {
         assert!(location.binding("anna", "b").is_some());
         location.publish(&aor, Vec::new());
         assert!(location.is_empty() && !location.is_registered("anna"));
+    }
+
+    #[test]
+    fn a_host_is_known_as_long_as_a_phone_is_registered_there() {
+        let location = Location::new();
+        let at = |aor: &str, ip: [u8; 4]| {
+            let mut made = binding(aor, "sip:x@y");
+            made.flow.remote.set_ip(ip.into());
+            Arc::new(made)
+        };
+        let (here, there) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let (anna, boris): (Arc<str>, Arc<str>) = ("anna".into(), "boris".into());
+        location.publish(&anna, vec![at("anna", here)]);
+        location.publish(&anna, vec![at("anna", here), at("anna", there)]);
+        location.publish(&boris, vec![at("boris", here)]);
+        location.publish(&anna, Vec::new());
+        assert!(location.has_phone_at(IpAddr::from(here)) && !location.has_phone_at(there.into()));
+        assert!(location.has_phone_at("::ffff:10.0.0.1".parse().expect("an address")));
+        location.publish(&boris, Vec::new());
+        assert!(location.hosts.is_empty());
     }
 }

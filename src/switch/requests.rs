@@ -6,7 +6,8 @@
 //! Who fails too often is held back, in two measures. *Wrong passwords* count for their source, which has
 //! shown by its nonce that it is there, and for the user whose they are: more of them are told to come
 //! again later, unread; others at that address are served. *Requests of nobody*, whose source may be
-//! forged, hold back only their like, by silence.
+//! forged, hold back only their like, by silence; nobody is, too, who claims our domain, proves nothing
+//! and is where neither a phone of ours is registered nor a trunk.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -143,15 +144,24 @@ impl Switch {
         self.refuse(now, to, reply.header(Header::RetryAfter, HELD_BACK_RETRY_AFTER_S));
     }
 
-    /// A request of nobody: 403, until there were too many from there.
-    fn turn_away(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
+    /// One request of nobody more from there. `true`: too many, this one hears nothing.
+    fn is_silenced(&mut self, now: Moment, (tx, flow): (ServerTx, Flow)) -> bool {
         let meters = &self.core.shared.meters;
         let max = self.core.settings.limits.failures_per_minute_max;
-        if meters.strangers.failed(flow.remote.ip(), "", now, max) > max {
+        let silenced = meters.strangers.failed(flow.remote.ip(), "", now, max) > max;
+        if silenced {
             meters.counters.count(Counter::SourcesSilenced);
-            return self.core.tx.ignore(tx);
+            self.core.tx.ignore(tx);
         }
-        meters.counters.count(Counter::AuthFailures);
+        silenced
+    }
+
+    /// A request of nobody: 403, until there were too many from there.
+    fn turn_away(&mut self, now: Moment, tx: ServerTx, request: &Message, flow: Flow, tag: &str) {
+        if self.is_silenced(now, (tx, flow)) {
+            return;
+        }
+        self.core.shared.meters.counters.count(Counter::AuthFailures);
         tracing::info!(source = %flow, method = %request.method(), "from nowhere known: 403");
         self.refuse(now, (tx, flow), Builder::reply(request, 403, Some(tag)));
     }
@@ -325,6 +335,12 @@ impl Switch {
                 source
             }
             Verdict::Challenge { stale } => {
+                // Our domain in From is written easily: where no phone of ours is, that is a stranger.
+                let is_near =
+                    trunk.is_some() || self.core.shared.location.has_phone_at(flow.remote.ip());
+                if !is_near && self.is_silenced(now, (tx, flow)) {
+                    return None;
+                }
                 let reply = self.auth.challenge(now, (request, flow.remote.ip()), true, stale, tag);
                 self.refuse(now, (tx, flow), reply);
                 None

@@ -1,6 +1,7 @@
 //! What strangers, and people with a password and bad intentions, cannot make the switch do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use telefonist::domain::{ShardId, Trunk};
@@ -172,6 +173,60 @@ fn requests_of_nobody_are_turned_away_so_often_and_no_more() {
     }
     w.run(secs(61));
     assert_eq!(hears(&mut w), Some(403), "a minute later");
+}
+
+#[test]
+fn a_stranger_who_writes_our_domain_is_a_stranger() {
+    let ours = format!("sip:ole@{DOMAIN}");
+    let forged = "Proxy-Authorization: Digest username=\"ole\", realm=\"example.com\", nonce=\"x\", \
+                  uri=\"sip:100@example.com\", response=\"00000000000000000000000000000000\"\r\n";
+    for (method, lines) in [("INVITE", ""), ("MESSAGE", ""), ("INVITE", forged)] {
+        let mut w = world();
+        let hears = |w: &mut World| {
+            let request = ask(w, method, "sip:100@example.com", &ours, lines);
+            w.send(STRANGER, request);
+            w.take(STRANGER).map(|m| m.status())
+        };
+        for _ in 0..20 {
+            assert_eq!(hears(&mut w), Some(407), "{method} {lines}");
+        }
+        for _ in 0..300 {
+            assert_eq!(hears(&mut w), None, "{method} {lines}");
+        }
+        // Where a phone is registered nobody is silenced, and from there it may have been forged.
+        w.register("ole", STRANGER);
+        for _ in 0..300 {
+            assert_eq!(hears(&mut w), Some(407));
+        }
+    }
+}
+
+#[test]
+fn a_thousand_phones_behind_one_address_register_and_call_within_seconds() {
+    const NAT: &str = "198.51.100.80";
+    let mut w = world();
+    w.set(|s| s.limits.bindings_max = 101);
+    // Somebody else behind it has used up what strangers get.
+    for _ in 0..100 {
+        let request = ask(&mut w, "INVITE", "sip:100@example.com", "sip:ole@example.com", "");
+        w.send(&format!("{NAT}:999"), request);
+    }
+    let user = |port: usize| ["ole", "ida", "kai", "mia", "hans"][port % 5];
+    for port in 1_000..2_000 {
+        w.run(Duration::from_millis(3));
+        w.register(user(port), &format!("{NAT}:{port}"));
+        // A person has a hundred phones at most.
+        let earlier = port - 500;
+        if earlier >= 1_000 {
+            w.register_for(user(earlier), &format!("{NAT}:{earlier}"), 0, &[]);
+        }
+    }
+    for port in 1_500..1_800 {
+        let at = format!("{NAT}:{port}");
+        w.run(Duration::from_millis(3));
+        w.start_dial(&at, user(port), "*11", OFFER);
+        w.response(&at, 200);
+    }
 }
 
 #[test]

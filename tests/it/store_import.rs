@@ -95,7 +95,7 @@ fn a_dry_run_lists_every_bad_row_with_its_line_and_changes_nothing() {
          is overdue",
         "6: has 3 cells, the first line has 9",
         "7: name 'Anna' was in line 2 already",
-        "8: neither code nor name",
+        "8: neither code nor name; type: '' is no type such as key, marketer, own_outlet",
         "9: has 11 cells, the first line has 9",
     ];
     assert_eq!(bad, expected);
@@ -387,4 +387,81 @@ fn departments_and_absences_are_keyed_and_checked() {
         assert!(reason.contains(part), "{reason}");
     }
     assert_eq!(reasons.len(), parts.len());
+}
+
+#[test]
+fn every_fault_of_a_row_is_told_at_once_and_rows_stay_in_order() {
+    let scene = Scene::new();
+    let people = "id,name,roles,department,sip_user,supervisor,password,email\n\
+                  anna,Anna,operator,support,101,,x,\n\
+                  anna,,operator=900,support,101,,x,nobody\n";
+    let report = scene.import(ImportKind::People, people.as_bytes()).expect("a report");
+    let told = &report.bad[0].reason;
+    for fault in [
+        "name is empty",
+        "email: 'nobody' is no e-mail address",
+        "roles: 'operator=900'",
+        "'anna' was in line 2 already",
+        "sip_user '101' was in line 2 already",
+    ] {
+        assert!(told.contains(fault), "{fault} in {told}");
+    }
+    let clients = "code,name,type,numbers,credit_limit,overdue,last_order,manager\n\
+                   K1,Anna,retail,+493023125001,,,,zeno\n\
+                   K1,,no type!,call her; or him,-5,-1,2999-01-01,\n\
+                   K2,Bea,retail,,,,,anna\n";
+    let report = scene.import(ImportKind::Clients, clients.as_bytes()).expect("a report");
+    let told = &report.bad[0].reason;
+    for fault in [
+        "name is empty",
+        "type: 'no type!'",
+        "'call her' is no telephone number",
+        "'or him' is no telephone number",
+        "credit_limit: '-5' is negative",
+        "overdue: '-1' is negative",
+        "last_order: '2999-01-01' is yet to come",
+        "code 'K1' was in line 2 already",
+    ] {
+        assert!(told.contains(fault), "{fault} in {told}");
+    }
+    let notes: Vec<_> = report.notes.iter().filter(|note| note.starts_with("line")).collect();
+    assert!(notes.len() == 2 && notes[0].starts_with("line 2: manager: there is no person 'zeno'"));
+    let absences = "person,kind,from,to,deputy\n\
+                    zeno,holiday,2026-03-09,2026-03-02,zeno\n\
+                    zeno,leave,tomorrow,2026-03-02,yan\n";
+    let report = scene.import(ImportKind::Absences, absences.as_bytes()).expect("a report");
+    let told: Vec<&str> = report.bad.iter().map(|bad| bad.reason.as_str()).collect();
+    for (row, fault) in [
+        (0, "kind: 'holiday'"),
+        (0, "there is no person 'zeno'"),
+        (0, "zeno cannot be their own deputy"),
+        (0, "the last day 2026-03-02 is before the first 2026-03-09"),
+        (1, "from: 'tomorrow' is no day"),
+        (1, "there is no person 'zeno'"),
+        (1, "there is no person 'yan'"),
+    ] {
+        assert!(told[row].contains(fault), "{fault} in {told:?}");
+    }
+}
+
+#[test]
+fn a_bad_row_that_is_skipped_keeps_no_good_one_out() {
+    let scene = Scene::new();
+    let text = "code,name,type\nK1,Anna,\nK1,Anna,retail\n";
+    let skip = |o: &mut telefonist::store::import::ImportOptions<'_>| o.skip_bad = true;
+    let report = scene.import_with(ImportKind::Clients, text, skip).expect("a report");
+    assert_eq!((report.added, report.bad.len(), report.bad[0].line), (1, 1, 2));
+}
+
+#[test]
+fn a_client_has_no_negative_debt_or_limit_and_no_order_of_tomorrow() {
+    let scene = Scene::new();
+    let text = "code,name,type,balance,credit_limit,overdue,last_order\n\
+                K1,Anna,retail,-5,0,0,today\n\
+                K2,Bea,retail,0,\"-0,01\",0,\n\
+                K3,Cleo,retail,0,0,−1,\n\
+                K4,Dora,retail,0,0,0,today+1\n";
+    let report = scene.import(ImportKind::Clients, text.as_bytes()).expect("a report");
+    let lines: Vec<u64> = report.bad.iter().map(|bad| bad.line).collect();
+    assert_eq!((lines, report.rows), (vec![3, 4, 5], 4), "a balance may be one: {report:?}");
 }

@@ -1,10 +1,11 @@
 //! Rows of absences (clause C1): keyed by person and first day.
 
+use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
 use super::{ImportOptions, Notes, Table, Written, fields};
-use crate::domain::PersonId;
+use crate::domain::{AbsenceKind, PersonId};
 use crate::store::db::WriteError;
 use crate::store::people::{
     NewAbsence, insert_absence, kind_name, kind_named, person_exists, unknown_person,
@@ -24,8 +25,29 @@ pub(super) struct AbsenceRows {
     earlier: Vec<(u64, NewAbsence)>,
 }
 
+/// One row as far as it could be read.
+pub(super) struct AbsenceRow {
+    person: Option<PersonId>,
+    kind: Option<AbsenceKind>,
+    days: (Option<Date>, Option<Date>),
+    /// `None` outside: not to be read.
+    deputy: Option<Option<PersonId>>,
+}
+
+impl AbsenceRow {
+    fn whole(&self) -> Option<NewAbsence> {
+        Some(NewAbsence {
+            person: self.person.clone()?,
+            kind: self.kind?,
+            from: self.days.0?,
+            to: self.days.1?,
+            deputy: self.deputy.clone()?,
+        })
+    }
+}
+
 impl Table for AbsenceRows {
-    type Row = NewAbsence;
+    type Row = AbsenceRow;
 
     fn new(_header: &Header) -> Self {
         Self { earlier: Vec::new() }
@@ -35,73 +57,77 @@ impl Table for AbsenceRows {
         &self,
         cells: &Cells<'_>,
         options: &ImportOptions<'_>,
-    ) -> Result<NewAbsence, Vec<String>> {
+        wrong: &mut Vec<String>,
+    ) -> Option<AbsenceRow> {
         let cell = |name| cells.text(name).unwrap_or_default();
-        let at = |name, why| format!("{name}: {why}");
-        let person = fields::short_name(cell("person")).map_err(|why| at("person", why));
-        let kind = kind_named(&fields::type_name(cell("kind"))).ok_or_else(|| {
+        let person = fields::short_name(cell("person"));
+        let person = person.map_err(|why| wrong.push(format!("person: {why}"))).ok();
+        let kind = kind_named(&fields::type_name(cell("kind")));
+        if kind.is_none() {
             let text = cell("kind");
-            format!("kind: '{text}' is not business_trip, leave, sickness or other")
-        });
-        let from = fields::day(cell("from"), options.today).map_err(|why| at("from", why));
-        let to = fields::day(cell("to"), options.today).map_err(|why| at("to", why));
-        let deputy = cells.text("deputy").map(fields::short_name).transpose();
-        let deputy = deputy.map_err(|why| at("deputy", why));
-        match (person, kind, from, to, deputy) {
-            (Ok(person), Ok(kind), Ok(from), Ok(to), Ok(deputy)) => Ok(NewAbsence {
-                person: PersonId::new(&person),
-                kind,
-                from,
-                to,
-                deputy: deputy.as_deref().map(PersonId::new),
-            }),
-            (person, kind, from, to, deputy) => {
-                let wrong = [person.err(), kind.err(), from.err(), to.err(), deputy.err()];
-                Err(wrong.into_iter().flatten().collect())
-            }
+            wrong.push(format!("kind: '{text}' is not business_trip, leave, sickness or other"));
         }
+        let mut day = |name| {
+            let day = fields::day(cell(name), options.today);
+            day.map_err(|why| wrong.push(format!("{name}: {why}"))).ok()
+        };
+        let days = (day("from"), day("to"));
+        let deputy = cells.text("deputy").map(fields::short_name).transpose();
+        let deputy = deputy.map_err(|why| wrong.push(format!("deputy: {why}"))).ok();
+        Some(AbsenceRow {
+            person: person.as_deref().map(PersonId::new),
+            kind,
+            days,
+            deputy: deputy.map(|deputy| deputy.as_deref().map(PersonId::new)),
+        })
     }
 
     fn check(
         &mut self,
         line: u64,
-        row: &NewAbsence,
+        row: &AbsenceRow,
         db: &Connection,
         _notes: &mut Notes,
+        wrong: &mut Vec<String>,
     ) -> Result<Written, WriteError> {
-        let refused = |why: String| Err(WriteError::Refused(why));
-        for person in [Some(&row.person), row.deputy.as_ref()].into_iter().flatten() {
-            if !person_exists(db, person.as_str())? {
-                return refused(unknown_person(db, person.as_str())?);
+        let (person, deputy) = (row.person.as_ref(), row.deputy.as_ref().and_then(Option::as_ref));
+        for named in [person, deputy.filter(|deputy| person != Some(deputy))].into_iter().flatten()
+        {
+            if !person_exists(db, named.as_str())? {
+                wrong.push(unknown_person(db, named.as_str())?);
             }
         }
-        if row.deputy.as_ref() == Some(&row.person) {
-            return refused(format!("{} cannot be their own deputy", row.person));
+        if let (Some(person), true) = (person, person.is_some() && person == deputy) {
+            wrong.push(format!("{person} cannot be their own deputy"));
         }
-        if row.from > row.to {
-            return refused(format!("the last day {} is before the first {}", row.to, row.from));
+        if let (Some(from), Some(to)) = row.days
+            && from > to
+        {
+            wrong.push(format!("the last day {to} is before the first {from}"));
         }
+        let Some(new) = row.whole() else { return Ok(Written::Nothing) };
         let overlaps = |other: &NewAbsence| {
-            other.person == row.person && other.from <= row.to && row.from <= other.to
+            other.person == new.person && other.from <= new.to && new.from <= other.to
         };
+        let own = find(db, &new)?;
         if let Some((first, _)) = self.earlier.iter().find(|(_, other)| overlaps(other)) {
-            return refused(format!("{} is away on such a day by line {first}", row.person));
+            wrong.push(format!("{} is away on such a day by line {first}", new.person));
+        } else if let Some(other) = overlapping(db, &new, own)? {
+            wrong.push(format!("{} is away on such a day already (absence {other})", new.person));
         }
-        self.earlier.push((line, row.clone()));
-        let own = find(db, row)?;
-        if let Some(other) = overlapping(db, row, own)? {
-            let why = format!("{} is away on such a day already (absence {other})", row.person);
-            return refused(why);
+        if wrong.is_empty() {
+            self.earlier.push((line, new));
         }
         Ok(if own.is_some() { Written::Changed } else { Written::Added })
     }
 
     fn write(
         &self,
-        row: &NewAbsence,
+        row: &AbsenceRow,
         tx: &Transaction<'_>,
         options: &ImportOptions<'_>,
     ) -> Result<Written, WriteError> {
+        let Some(row) = &row.whole() else { return Ok(Written::Nothing) };
         let Some(id) = find(tx, row)? else {
             insert_absence(tx, options.actor, row)?;
             return Ok(Written::Added);

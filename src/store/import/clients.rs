@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
 use super::departments::{exists as department_exists, unknown_department};
-use super::{ImportOptions, Notes, Table, Written, fields};
+use super::{ImportOptions, Notes, Table, Written, fields, noted};
 use crate::domain::Number;
 use crate::store::clients::is_type_name;
 use crate::store::db::WriteError;
@@ -129,39 +129,40 @@ impl Table for ClientRows {
         &self,
         cells: &Cells<'_>,
         options: &ImportOptions<'_>,
-    ) -> Result<ClientRow, Vec<String>> {
-        let mut wrong = Vec::new();
+        wrong: &mut Vec<String>,
+    ) -> Option<ClientRow> {
         let key = match (cells.text("code"), cells.text("name")) {
-            (Some(code), _) => Key::Code(code.to_owned()),
-            (None, Some(name)) => Key::Name(name.to_owned()),
-            (None, None) => return Err(vec!["neither code nor name".into()]),
+            (Some(code), _) => Some(Key::Code(code.to_owned())),
+            (None, Some(name)) => Some(Key::Name(name.to_owned())),
+            (None, None) => None,
         };
-        if self.has_name && cells.text("name").is_none() {
-            wrong.push("name is empty".into());
+        match &key {
+            None => wrong.push("neither code nor name".into()),
+            Some(_) if self.has_name && cells.text("name").is_none() => {
+                wrong.push("name is empty".into());
+            }
+            Some(_) => {}
         }
         let mut values = Vec::with_capacity(self.columns.len());
         for name in &self.columns {
             match value(name, cells, options) {
                 Ok(value) => values.push(value),
-                Err(why) => wrong.push(format!("{name}: {why}")),
+                Err(why) => {
+                    wrong.push(format!("{name}: {why}"));
+                    values.push(Value::Null);
+                }
             }
         }
         let owes = cells.text("overdue").is_some_and(|t| fields::amount(t).is_ok_and(|m| m.0 > 0));
-        if cells.text("overdue_since").is_some() && cells.cell("overdue").is_some() && !owes {
+        let is_amount = cells.cell("overdue").is_some_and(|text| fields::debt(text).is_ok());
+        if cells.text("overdue_since").is_some() && is_amount && !owes {
             wrong.push("overdue_since is set, but nothing is overdue".into());
         }
-        let numbers = match read_numbers(cells, options) {
-            Ok(numbers) => numbers,
-            Err(why) => {
-                wrong.push(why);
-                None
-            }
-        };
+        let numbers = read_numbers(cells, options, wrong);
         let client_type = cells.text("type").map(fields::type_name);
         let manager = cells.text("manager").map(str::to_owned);
         let department = cells.text("department").map(str::to_owned);
-        let row = ClientRow { key, client_type, manager, department, values, numbers };
-        if wrong.is_empty() { Ok(row) } else { Err(wrong) }
+        Some(ClientRow { key: key?, client_type, manager, department, values, numbers })
     }
 
     fn check(
@@ -170,15 +171,24 @@ impl Table for ClientRows {
         row: &ClientRow,
         db: &Connection,
         notes: &mut Notes,
+        wrong: &mut Vec<String>,
     ) -> Result<Written, WriteError> {
-        let refused = |why: String| Err(WriteError::Refused(why));
-        if let Some(first) = self.keys.insert(row.key.clone(), line) {
-            self.keys.insert(row.key.clone(), first);
-            return refused(format!("{} was in line {first} already", row.key));
+        match self.keys.get(&row.key) {
+            Some(first) => wrong.push(format!("{} was in line {first} already", row.key)),
+            None if wrong.is_empty() => {
+                self.keys.insert(row.key.clone(), line);
+            }
+            None => {}
         }
-        let id = find(db, &row.key)?;
-        if id.is_none() && !(self.has_name && row.client_type.is_some()) {
-            return refused(format!("{} is new, and a new client needs name and type", row.key));
+        let found = noted(find(db, &row.key), wrong)?;
+        let id = found.flatten();
+        // An empty cell has been told.
+        let lacks = !self.has_name || !self.columns.contains(&"type");
+        if found == Some(None) && lacks {
+            wrong.push(format!("{} is new, and a new client needs name and type", row.key));
+        }
+        if !wrong.is_empty() {
+            return Ok(Written::Nothing);
         }
         self.note_names(line, row, db, notes)?;
         for number in row.numbers.iter().flatten() {
@@ -322,7 +332,6 @@ fn column(name: &'static str) -> &'static str {
 fn value(name: &str, cells: &Cells<'_>, options: &ImportOptions<'_>) -> Result<Value, String> {
     let cell = cells.cell(name).unwrap_or_default();
     let optional = |text: String| if cell.is_empty() { Value::Null } else { Value::Text(text) };
-    let day = || fields::day(cell, options.today).map(|day| day.to_string());
     Ok(match name {
         "type" => {
             let name = fields::type_name(cell);
@@ -338,10 +347,17 @@ fn value(name: &str, cells: &Cells<'_>, options: &ImportOptions<'_>) -> Result<V
             Value::Text(known.as_str().into())
         }
         "vip_pending" | "served_by_operators" => Value::Integer(fields::flag(cell)?.into()),
-        "balance" | "overdue" => Value::Integer(fields::amount(cell)?.0),
+        "balance" => Value::Integer(fields::amount(cell)?.0),
+        "overdue" => Value::Integer(fields::debt(cell)?.0),
         "credit_limit" if cell.is_empty() => Value::Null,
-        "credit_limit" => Value::Integer(fields::amount(cell)?.0),
-        "overdue_since" | "last_order" if !cell.is_empty() => Value::Text(day()?),
+        "credit_limit" => Value::Integer(fields::debt(cell)?.0),
+        "last_order" if !cell.is_empty() => match fields::day(cell, options.today)? {
+            day if day > options.today => return Err(format!("'{cell}' is yet to come")),
+            day => Value::Text(day.to_string()),
+        },
+        "overdue_since" if !cell.is_empty() => {
+            Value::Text(fields::day(cell, options.today)?.to_string())
+        }
         "manager" | "department" if !cell.is_empty() => Value::Text(fields::short_name(cell)?),
         "as_of" if cell.is_empty() => Value::Text(instant_text(options.actor.at)),
         "as_of" => Value::Text(instant_text(fields::time(cell, options.today)?)),
@@ -354,17 +370,23 @@ fn value(name: &str, cells: &Cells<'_>, options: &ImportOptions<'_>) -> Result<V
 fn read_numbers(
     cells: &Cells<'_>,
     options: &ImportOptions<'_>,
-) -> Result<Option<Vec<Number>>, String> {
+    wrong: &mut Vec<String>,
+) -> Option<Vec<Number>> {
     let mut found: Option<Vec<Number>> = None;
     for cell in cells.all("numbers") {
-        let numbers = fields::numbers(cell, options.numbers)?;
-        found.get_or_insert_default().extend(numbers);
+        let found = found.get_or_insert_default();
+        for number in fields::numbers(cell, options.numbers) {
+            match number {
+                Ok(number) => found.push(number),
+                Err(why) => wrong.push(why),
+            }
+        }
     }
     if let Some(numbers) = &mut found {
         numbers.sort();
         numbers.dedup();
     }
-    Ok(found)
+    found
 }
 
 fn find(db: &Connection, key: &Key) -> Result<Option<i64>, WriteError> {

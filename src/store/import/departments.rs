@@ -46,10 +46,10 @@ impl Table for DepartmentRows {
         &self,
         cells: &Cells<'_>,
         _options: &ImportOptions<'_>,
-    ) -> Result<DepartmentRow, Vec<String>> {
-        let mut wrong = Vec::new();
+        wrong: &mut Vec<String>,
+    ) -> Option<DepartmentRow> {
         let id = fields::short_name(cells.text("id").unwrap_or_default());
-        let id = id.map_err(|why| wrong.push(format!("id: {why}"))).unwrap_or_default();
+        let id = id.map_err(|why| wrong.push(format!("id: {why}"))).ok();
         let texts = TEXTS.map(|name| {
             let cell = cells.cell(name)?;
             if cell.is_empty() {
@@ -66,8 +66,7 @@ impl Table for DepartmentRows {
             let parts = cell.split([',', ';', '|']).map(str::trim).filter(|part| !part.is_empty());
             parts.map(str::to_owned).collect()
         });
-        let row = DepartmentRow { id, texts, regions };
-        if wrong.is_empty() { Ok(row) } else { Err(wrong) }
+        Some(DepartmentRow { id: id?, texts, regions })
     }
 
     fn check(
@@ -76,16 +75,22 @@ impl Table for DepartmentRows {
         row: &DepartmentRow,
         db: &Connection,
         notes: &mut Notes,
+        wrong: &mut Vec<String>,
     ) -> Result<Written, WriteError> {
-        let refused = |why: String| Err(WriteError::Refused(why));
-        if let Some(first) = self.ids.get(&row.id) {
-            return refused(format!("'{}' was in line {first} already", row.id));
+        match self.ids.get(&row.id) {
+            Some(first) => wrong.push(format!("'{}' was in line {first} already", row.id)),
+            None if wrong.is_empty() => {
+                self.ids.insert(row.id.clone(), line);
+            }
+            None => {}
         }
-        self.ids.insert(row.id.clone(), line);
         let exists = exists(db, &row.id)?;
         let [name, head, deputy_head, calendar] = &row.texts;
         if !exists && (name.is_none() || calendar.is_none()) {
-            return refused(format!("'{}' is new, and needs name and calendar", row.id));
+            wrong.push(format!("'{}' is new, and needs name and calendar", row.id));
+        }
+        if !wrong.is_empty() {
+            return Ok(Written::Nothing);
         }
         for (what, who) in [("head", head), ("deputy_head", deputy_head)] {
             if let Some(Some(who)) = who

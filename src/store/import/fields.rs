@@ -51,6 +51,14 @@ pub(super) fn amount(text: &str) -> Result<Money, String> {
     Ok(Money(sign * (units * 100 + cents)))
 }
 
+/// An amount that nobody has less than nothing of: a debt, a limit.
+pub(super) fn debt(text: &str) -> Result<Money, String> {
+    match amount(text)? {
+        Money(cents) if cents < 0 => Err(format!("'{text}' is negative")),
+        money => Ok(money),
+    }
+}
+
 /// Digits, in groups of three if there are marks between them.
 fn thousands(whole: &str) -> Option<i64> {
     let groups: Vec<&str> = whole.split([',', '.']).collect();
@@ -113,7 +121,7 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 }
 
 /// All numbers of a cell, separated by `,`, `;`, `|` or a new line.
-pub(super) fn numbers(text: &str, format: &NumberFormat) -> Result<Vec<Number>, String> {
+pub(super) fn numbers(text: &str, format: &NumberFormat) -> Vec<Result<Number, String>> {
     let parts = text.split([',', ';', '|', '\n']).map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| number(part, format)).collect()
 }
@@ -211,15 +219,19 @@ mod tests {
     #[test]
     fn several_numbers_stand_in_one_cell() {
         let format = NumberFormat::of("DE");
-        let found = numbers("030 23125-001; +44 20 7946 0001\n0049 30 23125002", &format);
+        let all = |text: &str, format: &NumberFormat| {
+            numbers(text, format).into_iter().collect::<Result<Vec<_>, _>>()
+        };
+        let found = all("030 23125-001; +44 20 7946 0001\n0049 30 23125002", &format);
         let found: Vec<_> = found.expect("all good").iter().map(ToString::to_string).collect();
         assert_eq!(found, ["+493023125001", "+442079460001", "+493023125002"]);
         let russian = NumberFormat::of("RU");
-        let plusless = numbers("442079460001", &russian).expect("a spreadsheet's");
+        let plusless = all("442079460001", &russian).expect("a spreadsheet's");
         assert_eq!(plusless[0].as_str(), "+442079460001");
-        let error = numbers("442079460001", &format).expect_err("valid in two countries");
+        let error = all("442079460001", &format).expect_err("valid in two countries");
         assert!(error.contains("+49442079460001 or +442079460001"), "{error}");
-        assert!(numbers("call me", &format).is_err());
+        let mixed = numbers("call me; 030 23125-001; her", &format);
+        assert_eq!(mixed.iter().filter(|one| one.is_err()).count(), 2, "each is told");
     }
 
     #[test]

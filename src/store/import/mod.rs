@@ -30,7 +30,7 @@ use serde::Serialize;
 pub use bar::progress_bar;
 
 use self::columns::{Cells, Column, Header};
-use self::rows::Rows;
+use self::rows::{Row, Rows};
 use super::db::WriteError;
 use super::{Actor, ClientsDb, StoreError};
 use crate::domain::NumberFormat;
@@ -199,20 +199,23 @@ trait Table: Sized {
     /// Begins a file with this header.
     fn new(header: &Header) -> Self;
 
-    /// Everything wrong with the row's own cells, or the row.
+    /// The row, if it can be named; adds everything that is wrong with its own cells.
     fn parse(
         &self,
         cells: &Cells<'_>,
         options: &ImportOptions<'_>,
-    ) -> Result<Self::Row, Vec<String>>;
+        wrong: &mut Vec<String>,
+    ) -> Option<Self::Row>;
 
-    /// Against the rows before it and the database; whether it exists there already.
+    /// Against the rows before it and the database; whether it exists there already. Adds to what was
+    /// `wrong` with its cells; a row that is bad already is none that later rows collide with.
     fn check(
         &mut self,
         line: u64,
         row: &Self::Row,
         db: &Connection,
         notes: &mut Notes,
+        wrong: &mut Vec<String>,
     ) -> Result<Written, WriteError>;
 
     /// Writes one row that was checked.
@@ -243,8 +246,11 @@ impl Notes {
         self.0.entry(what).or_insert((line, 0)).1 += 1;
     }
 
+    /// In the order of lines.
     fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        self.0.iter().map(|(what, (line, count))| match count {
+        let mut notes: Vec<_> = self.0.iter().collect();
+        notes.sort_by_key(|(_, (line, _))| *line);
+        notes.into_iter().map(|(what, (line, count))| match count {
             1 => format!("line {line}: {what}"),
             _ => format!("line {line} and {} more: {what}", count - 1),
         })
@@ -296,19 +302,21 @@ impl Run<'_> {
                 (self.progress)(row.progress(false));
             }
             let line = row.line;
-            let checked = match self.header.cells(&row).and_then(|c| table.parse(&c, &self.options))
-            {
-                Err(reasons) => Err(reasons.join("; ")),
-                Ok(parsed) => match table.check(line, &parsed, db.connection(), &mut names) {
-                    Ok(written) => Ok(written),
-                    Err(WriteError::Refused(why)) => Err(why),
-                    Err(WriteError::Sql(e)) => return Err(db.sql(&e)),
-                },
+            let (parsed, mut wrong) = parse(&self.header, &table, &row, &self.options);
+            let checked = parsed
+                .map(|parsed| table.check(line, &parsed, db.connection(), &mut names, &mut wrong));
+            let written = match checked.transpose() {
+                Ok(written) => written,
+                Err(WriteError::Refused(why)) => {
+                    wrong.push(why);
+                    None
+                }
+                Err(WriteError::Sql(e)) => return Err(db.sql(&e)),
             };
-            match checked {
-                Ok(Written::Added) => added += 1,
-                Ok(_) => changed += 1,
-                Err(reason) => bad.push(BadRow { line, reason }),
+            match written.filter(|_| wrong.is_empty()) {
+                Some(Written::Added) => added += 1,
+                Some(_) => changed += 1,
+                None => bad.push(BadRow { line, reason: wrong.join("; ") }),
             }
         }
         table.finish(db.connection(), &mut names).map_err(|e| db.sql(&e))?;
@@ -342,8 +350,9 @@ impl Run<'_> {
                 if bad.contains(&row.line) {
                     continue;
                 }
-                let parsed = header.cells(&row).and_then(|cells| table.parse(&cells, options));
-                let parsed = parsed.map_err(|why| at_line(row.line, why.join("; ")))?;
+                let (parsed, wrong) = parse(header, &table, &row, options);
+                let parsed = parsed.filter(|_| wrong.is_empty());
+                let parsed = parsed.ok_or_else(|| at_line(row.line, wrong.join("; ")))?;
                 let done = table.write(&parsed, tx, options).map_err(|e| match e {
                     WriteError::Refused(why) => at_line(row.line, why),
                     other => other,
@@ -358,6 +367,39 @@ impl Run<'_> {
             options.actor.record(tx, "import", &detail)?;
             Ok((added, changed))
         })
+    }
+}
+
+/// A row, if it can be named, and everything that is wrong with its cells.
+fn parse<T: Table>(
+    header: &Header,
+    table: &T,
+    row: &Row,
+    options: &ImportOptions<'_>,
+) -> (Option<T::Row>, Vec<String>) {
+    let mut wrong = Vec::new();
+    let parsed = match header.cells(row) {
+        Ok(cells) => table.parse(&cells, options, &mut wrong),
+        Err(reasons) => {
+            wrong = reasons;
+            None
+        }
+    };
+    (parsed, wrong)
+}
+
+/// `None`: refused, and said so among what is wrong.
+fn noted<T>(
+    result: Result<T, WriteError>,
+    wrong: &mut Vec<String>,
+) -> Result<Option<T>, WriteError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(WriteError::Refused(why)) => {
+            wrong.push(why);
+            Ok(None)
+        }
+        Err(other) => Err(other),
     }
 }
 

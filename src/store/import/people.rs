@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
-use super::{ImportOptions, Notes, Table, Written, fields};
+use super::{ImportOptions, Notes, Table, Written, fields, noted};
 use crate::domain::GROUPS_PER_PERSON_MAX;
 use crate::store::db::WriteError;
 use crate::store::people::{person_exists, store_password};
@@ -68,8 +68,8 @@ impl Table for PersonRows {
         &self,
         cells: &Cells<'_>,
         options: &ImportOptions<'_>,
-    ) -> Result<PersonRow, Vec<String>> {
-        let mut wrong = Vec::new();
+        wrong: &mut Vec<String>,
+    ) -> Option<PersonRow> {
         let mut note = |name: &str, result: Result<Option<String>, String>| match result {
             Ok(text) => text,
             Err(why) => {
@@ -103,10 +103,7 @@ impl Table for PersonRows {
             roles.collect()
         });
         let password = cells.text("password").map(str::to_owned);
-        match id {
-            Some(id) if wrong.is_empty() => Ok(PersonRow { id, texts, roles, password }),
-            _ => Err(wrong),
-        }
+        Some(PersonRow { id: id?, texts, roles, password })
     }
 
     fn check(
@@ -115,34 +112,46 @@ impl Table for PersonRows {
         row: &PersonRow,
         db: &Connection,
         _notes: &mut Notes,
+        wrong: &mut Vec<String>,
     ) -> Result<Written, WriteError> {
-        let refused = |why: String| Err(WriteError::Refused(why));
-        if let Some(first) = self.ids.get(&row.id) {
-            return refused(format!("'{}' was in line {first} already", row.id));
-        }
-        self.ids.insert(row.id.clone(), line);
-        if let Some(user) = row.text("sip_user") {
-            if let Some(first) = self.sip_users.get(user) {
-                return refused(format!("sip_user '{user}' was in line {first} already"));
+        let counts = wrong.is_empty();
+        match self.ids.get(&row.id) {
+            Some(first) => wrong.push(format!("'{}' was in line {first} already", row.id)),
+            None if counts => {
+                self.ids.insert(row.id.clone(), line);
             }
-            self.sip_users.insert(user.to_owned(), line);
-            free(db, row, user, &self.ids)?;
+            None => {}
+        }
+        if let Some(user) = row.text("sip_user") {
+            match self.sip_users.get(user) {
+                Some(first) => {
+                    wrong.push(format!("sip_user '{user}' was in line {first} already"));
+                }
+                None => {
+                    if counts {
+                        self.sip_users.insert(user.to_owned(), line);
+                    }
+                    noted(free(db, row, user, &self.ids), wrong)?;
+                }
+            }
         }
         let exists = person_exists(db, &row.id)?;
-        if !exists && row.text("name").is_none() {
-            return refused(format!("'{}' is new, and a new person needs a name", row.id));
+        // An empty one has been told.
+        if !exists && row.column("name").is_none() {
+            wrong.push(format!("'{}' is new, and a new person needs a name", row.id));
         }
-        if row.password.is_some() && sip_user(db, row)?.is_none() {
-            return refused("a password without a sip_user protects nothing".into());
+        let is_unread = row.column("sip_user") == Some(&None) && !counts;
+        if row.password.is_some() && !is_unread && sip_user(db, row)?.is_none() {
+            wrong.push("a password without a sip_user protects nothing".into());
         }
         let (roles, groups) = groups(db, row)?;
         if groups > GROUPS_PER_PERSON_MAX {
-            return refused(format!(
+            wrong.push(format!(
                 "{roles} roles make {groups} groups, for each is one of the company and one of the \
                  department: {GROUPS_PER_PERSON_MAX} are possible"
             ));
         }
-        if let Some(superior) = row.text("supervisor") {
+        if let (true, Some(superior)) = (counts, row.text("supervisor")) {
             self.supervisors.push((line, superior.to_owned()));
         }
         Ok(if exists { Written::Changed } else { Written::Added })

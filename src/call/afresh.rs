@@ -25,12 +25,11 @@ impl Calls {
         }
     }
 
-    fn look_again(&mut self, env: &mut Env<'_>, call: &mut Call) {
+    pub(super) fn look_again(&mut self, env: &mut Env<'_>, call: &mut Call) {
         let Some(current) = call.line.step else { return };
-        let kept = |call: &Call, step| call.line.holds(step) || call.line.taken.contains(&step);
-        read_again(env, call, |call, step| step >= current || kept(call, step));
+        read_again(env, call, |call, step| step >= current || call.line.keeps(step));
         let running = call.line.ends.is_some();
-        let holds = |step: &usize| (*step == current && running) || kept(call, *step);
+        let holds = |step: &usize| (*step == current && running) || call.line.keeps(*step);
         let steps = (0..=current).filter(holds).filter_map(|i| Some((i, call.plan_step(i)?)));
         let wanted: Vec<(QueueId, usize)> =
             steps.flat_map(|(i, step)| step.queues.iter().map(move |queue| (*queue, i))).collect();
@@ -46,7 +45,7 @@ impl Calls {
                 call.line.queues.push((queue, index));
             }
         }
-        self.recheck(env, call);
+        self.recheck_as_read(env, call);
     }
 }
 
@@ -55,7 +54,7 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
     let Some(decided) = &call.decision else { return };
     let facts = Facts { at: env.wall, ..decided.facts.clone() };
     let live = |agent| presence(&env.board.presence(agent));
-    let rule = (&*decided.rule, &call.line.full[..]);
+    let rule = (&*decided.rule, &call.line.unwaited[..]);
     let fresh = steps_again(&call.policy, env.directory, &facts, &live, rule);
     let moves = call.line.moves.iter().map(|(i, (to, by))| {
         (*i, moved_step(&call.policy, env.directory, &facts, &live, (to, by)))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::acd::{Ask, Assignment, Strategy};
+use crate::acd::{Ask, Assignment, Flags, Strategy};
 use crate::domain::{CallKey, Moment, QueueId};
 use crate::policy::{Pick, Stand, Step, following};
 
@@ -44,6 +44,14 @@ impl Calls {
 
     /// Goes on to the next step if nobody is left for whom the caller could wait here.
     pub(super) fn recheck(&mut self, env: &mut Env<'_>, call: &mut Call) {
+        if call.phase == Phase::Waiting && call.ringing.is_empty() && has_opened(env, call) {
+            return self.look_again(env, call);
+        }
+        self.recheck_as_read(env, call);
+    }
+
+    /// The same with the steps as they were read last.
+    pub(super) fn recheck_as_read(&mut self, env: &mut Env<'_>, call: &mut Call) {
         if call.phase != Phase::Waiting || !call.ringing.is_empty() {
             return;
         }
@@ -118,12 +126,14 @@ impl Calls {
                 call.line.queues.push((*queue, index));
                 stands = true;
             } else if let Some(owner) = env.directory.queue_owner(*queue) {
-                call.line.full.push((step.to.clone(), owner));
+                call.line.unwaited.push((step.to.clone(), owner));
             }
         }
         // Skipped at once; who comes back while the caller waits elsewhere finds them here.
         if let Some(nobody) = nobody {
             call.line.taken.insert(index);
+            let people = step.people.iter().map(|person| (step.to.clone(), person.agent));
+            call.line.unwaited.extend(people);
             return Err(nobody);
         }
         if !stands {
@@ -182,6 +192,16 @@ impl Calls {
             self.next_step(env, call, "nobody became free within `wait`");
         }
     }
+}
+
+/// Somebody of a step that holds the call, or did not because nobody was there, was out of hours when it was
+/// read, and is in them now.
+fn has_opened(env: &Env<'_>, call: &Call) -> bool {
+    let Some(current) = call.line.step else { return false };
+    let steps = (0..=current).filter(|step| *step == current || call.line.keeps(*step));
+    let people = steps.filter_map(|step| call.plan_step(step)).flat_map(|step| &step.people);
+    let mut closed = people.filter(|candidate| candidate.closed);
+    closed.any(|c| !env.board.presence(c.agent).flags.contains(Flags::OFF_SHIFT))
 }
 
 /// What a step's order is for the distributor.

@@ -140,8 +140,9 @@ pub struct Line {
     /// Steps whose people may come back: skipped when nobody was there (clause C7), or with queues that were
     /// taken from the call, closed or emptied (clause B8).
     pub taken: BTreeSet<usize>,
-    /// Steps, by their words, and people of them whose queue was full: a later step may ring them (B10).
-    pub full: Vec<(Arc<str>, AgentId)>,
+    /// Steps, by their words, and people of them for whom the call did not wait there, gone or their queue
+    /// full: a later step may (B10).
+    pub unwaited: Vec<(Arc<str>, AgentId)>,
     /// Steps that supervisors made, by place: where to, and who did.
     pub moves: BTreeMap<usize, (MoveTo, PersonId)>,
     /// Who refused or missed this caller (clause B10).
@@ -158,6 +159,11 @@ impl Line {
     /// A queue of this step holds the call.
     pub fn holds(&self, step: usize) -> bool {
         self.queues.iter().any(|(_, s)| *s == step)
+    }
+
+    /// It does, or may again.
+    pub fn keeps(&self, step: usize) -> bool {
+        self.holds(step) || self.taken.contains(&step)
     }
 
     /// Which step's `ring` and stand-ins count for an assignment out of `queue`.

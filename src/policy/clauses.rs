@@ -257,6 +257,7 @@ const CLAUSES: &[Clause] = &[
         tests: &[
             "b10_no_person_stands_in_two_steps_of_their_own",
             "b10_who_refused_is_not_offered_the_same_caller_at_once",
+            "b10_who_was_gone_in_one_step_is_waited_for_in_a_later_one",
             "b10_whose_queue_was_full_is_rung_in_a_later_step",
         ],
     },
@@ -330,6 +331,7 @@ const CLAUSES: &[Clause] = &[
             "c7_a_busy_manager_is_waited_for_and_steps_add_up",
             "c7_a_manager_who_becomes_free_after_the_plan_moved_on_gets_their_client",
             "c7_a_manager_who_is_gone_is_skipped_at_once",
+            "c7_a_step_that_holds_the_call_alone_does_not_while_it_is_skipped",
             "c7_in_a_group_the_caller_waits_for_whose_phone_says_busy",
             "c7_no_queue_stands_in_a_plan_twice",
             "c7_no_shipped_step_lets_go_of_those_before_it",
@@ -339,6 +341,7 @@ const CLAUSES: &[Clause] = &[
             "c7_the_end_of_wait_never_cuts_a_phone_that_rings",
             "c7_when_all_go_while_a_caller_waits_the_next_step_begins_at_once",
             "c7_who_became_free_while_another_phone_rang_is_offered_the_call_that_it_refused",
+            "c7_who_comes_back_gets_the_caller_whose_step_was_skipped",
             "c7_who_is_gone_for_the_whole_call_is_listed_and_stands_in_no_queue",
             "c7_whose_phone_says_busy_keeps_the_call_in_line_while_the_next_step_rings",
         ],

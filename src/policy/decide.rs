@@ -59,19 +59,19 @@ pub fn decide(
 }
 
 /// What the steps of the rule called `rule` mean with the people and at the time given now: for a call
-/// that waits while people change. `full` are steps, by their words, and people of them whose queue had no
-/// room for the call: those may be in a later step. Empty if the policy has no such rule.
+/// that waits while people change. `unwaited` are steps, by their words, and people of them for whom
+/// the call did not wait there: those may be in a later step. Empty if the policy has no such rule.
 pub fn steps_again(
     policy: &Policy,
     directory: &Directory,
     facts: &Facts,
     presence: &dyn Fn(AgentId) -> Presence,
-    (rule, full): (&str, &[(Arc<str>, AgentId)]),
+    (rule, unwaited): (&str, &[(Arc<str>, AgentId)]),
 ) -> Vec<Step> {
     let seen = Seen::new(policy, directory, facts);
     let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
     let rule = policy.rules.iter().find(|r| *r.name == *rule);
-    rule.map_or_else(Vec::new, |rule| resolver.steps_but(&rule.steps, full))
+    rule.map_or_else(Vec::new, |rule| resolver.steps_but(&rule.steps, unwaited))
 }
 
 /// Rules in their order up to the first that holds.

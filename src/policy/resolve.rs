@@ -72,16 +72,20 @@ impl<'a> Resolver<'a> {
         self.steps_but(rules, &[])
     }
 
-    /// The same for a call that could not wait in some steps for some people: `full`.
-    pub(super) fn steps_but(&self, rules: &[StepRule], full: &[(Arc<str>, AgentId)]) -> Vec<Step> {
+    /// The same for a call that did not wait in some steps for some people: `unwaited`.
+    pub(super) fn steps_but(
+        &self,
+        rules: &[StepRule],
+        unwaited: &[(Arc<str>, AgentId)],
+    ) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut named = Named::default();
         for rule in rules {
             let mut meant = self.meant(&rule.to);
             if meant.group.is_none() {
                 self.leave_out_those_named(&mut meant, &mut named, steps.len());
-                let had_no_room = |agent| full.contains(&(rule.text.clone(), agent));
-                named.forget(steps.len(), had_no_room);
+                let had_no_wait = |agent| unwaited.contains(&(rule.text.clone(), agent));
+                named.forget(steps.len(), had_no_wait);
             }
             steps.push(self.step(rule, meant));
         }

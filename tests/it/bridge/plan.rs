@@ -69,6 +69,68 @@ fn c7_only_lets_go_of_the_earlier_queues() {
     w.request(IDA, Method::Invite);
 }
 
+/// Mia, on a break, is the manager; the caller waits for hans, who is on a call.
+fn skipped(only: &str) -> World {
+    let mia = format!("{{ to = \"manager\", ring = \"20s\", wait = \"60s\"{only} }},");
+    let hans = r#"{ to = "person hans", ring = "20s", wait = "60s" },"#;
+    let mut w = routed("", &format!("{mia}{hans}"), hans);
+    w.register("hans", HANS);
+    busy(&mut w, "b1", HANS);
+    w.register("mia", MIA);
+    w.command(Command::Pause { person: "mia".into(), reason: "lunch".into() }).expect("known");
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.run(secs(5));
+    w.nothing(MIA);
+    w.command(Command::Resume { person: "mia".into() }).expect("known");
+    w
+}
+
+#[test]
+fn c7_who_comes_back_gets_the_caller_whose_step_was_skipped() {
+    let mut w = skipped("");
+    w.request(MIA, Method::Invite);
+    let step = w.events.iter().rev().find_map(|e| match e {
+        What::Offered { agent, step, .. } if agent.as_str() == "mia" => Some(*step),
+        _ => None,
+    });
+    assert_eq!(step, Some(0));
+}
+
+#[test]
+fn c7_a_step_that_holds_the_call_alone_does_not_while_it_is_skipped() {
+    let mut w = skipped(", only = true");
+    w.run(secs(5));
+    w.nothing(MIA);
+}
+
+#[test]
+fn b10_who_was_gone_in_one_step_is_waited_for_in_a_later_one() {
+    let mut w = routed(
+        "",
+        r#"{ to = "person hans", ring = "20s", wait = "30s" },
+           { to = "role operator", ring = "20s", wait = "15s" },
+           { to = "head of support", ring = "20s", wait = "40s" },"#,
+        r#"{ to = "role operator", ring = "20s", wait = "5s" },
+           { to = "person hans", ring = "20s", wait = "15s" },"#,
+    );
+    w.register("hans", HANS);
+    busy(&mut w, "b2", HANS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.command(Command::Pause { person: "hans".into(), reason: "lunch".into() }).expect("known");
+    w.invite("03023125001", "a1", OFFER);
+    // He is back, and still on his call when the caller comes to him again.
+    w.command(Command::Resume { person: "hans".into() }).expect("known");
+    w.run(secs(20));
+    let (steps, over) = (w.events.iter().rev(), ended(&w));
+    let last = steps.into_iter().find_map(|e| match e {
+        What::StepBegan { step, .. } => Some(*step),
+        _ => None,
+    });
+    assert_eq!((last, over), (Some(2), vec![]));
+}
+
 #[test]
 fn b10_whose_queue_was_full_is_rung_in_a_later_step() {
     let mut w = routed(

@@ -307,6 +307,7 @@ const CLAUSES: &[Clause] = &[
             "c2_the_first_instant_is_open_and_the_last_is_closed",
             "c2_the_next_edge_crosses_a_sunday",
             "c2_the_shipped_calendars_are_good",
+            "c2_the_shipped_hours_are_those_of_each_department",
             "c2_when_every_step_is_closed_the_first_steps_department_answers",
         ],
     },

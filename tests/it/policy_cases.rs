@@ -6,6 +6,9 @@ pub mod office;
 #[path = "policy_cases/mutations.rs"]
 pub mod mutations;
 
+#[path = "policy_cases/hours.rs"]
+pub mod hours;
+
 #[path = "policy_cases/reference.rs"]
 mod reference;
 
@@ -577,6 +580,41 @@ fn c2_finance_closes_early_on_friday_and_the_manager_takes_over() {
     assert_eq!(route[1], "role finance: (fritz)");
     assert_eq!(route[2], "manager: marta");
     assert_eq!(route[4], "head of finance: (karl)");
+}
+
+#[test]
+fn c2_the_shipped_hours_are_those_of_each_department() {
+    let directory = office().directory();
+    // From Monday, 2 March 2026: a week; then other days.
+    let berlin = "Europe/Berlin";
+    let office_hours = "08:30-18:00 08:30-18:00 08:30-18:00 08:30-18:00 08:30-18:00 - -";
+    let tables = [
+        (
+            "operators",
+            berlin,
+            "08:00-20:00 08:00-20:00 08:00-20:00 08:00-20:00 08:00-20:00 09:00-15:00 -",
+        ),
+        ("office", berlin, office_hours),
+        ("finance", berlin, "09:00-17:30 09:00-17:30 09:00-17:30 09:00-17:30 09:00-16:15 - -"),
+        ("regional", "Asia/Yekaterinburg", &office_hours.replace("08:30", "09:00")),
+    ];
+    for (name, zone, week) in tables {
+        let days = (2..=8).map(|day| hours::of(&directory, name, date(2026, 3, day)));
+        assert_eq!(days.collect::<Vec<_>>().join(" "), week, "{name}");
+        assert_eq!(directory.calendar(name).and_then(|c| c.zone().iana_name()), Some(zone));
+    }
+    let special = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 2, 23), date(2026, 12, 24)];
+    let special = special.into_iter().chain([date(2026, 12, 25), date(2025, 12, 26)]);
+    let special: Vec<_> = special.collect();
+    for (name, expected) in [
+        ("operators", "- 08:00-20:00 08:00-20:00 08:00-13:00 - -"),
+        ("office", "- 08:30-18:00 08:30-18:00 - - -"),
+        ("finance", "- 09:00-16:15 09:00-17:30 - - -"),
+        ("regional", "- - - 09:00-18:00 09:00-18:00 09:00-18:00"),
+    ] {
+        let days = special.iter().map(|day| hours::of(&directory, name, *day));
+        assert_eq!(days.collect::<Vec<_>>().join(" "), expected, "{name}");
+    }
 }
 
 #[test]

@@ -66,6 +66,11 @@ pub struct Office {
     presence: BTreeMap<PersonId, Presence>,
 }
 
+/// The shipped calendars, or those that the cases of this thread are tried on.
+fn hours() -> String {
+    super::hours::MUTANT.with_borrow(|hours| hours.clone().unwrap_or_else(|| CALENDARS.to_owned()))
+}
+
 pub fn office() -> Office {
     let people = PEOPLE.map(|(id, roles, department)| person(id, roles, department));
     let departments = DEPARTMENTS.map(|(id, head, calendar, regions)| Department {
@@ -172,16 +177,17 @@ impl Office {
             people: self.people.clone(),
             departments: self.departments.clone(),
             absences: self.absences.clone(),
-            calendars: calendars("calendars.toml", CALENDARS).expect("good calendars"),
+            calendars: calendars("calendars.toml", &hours()).expect("good calendars"),
         };
         let limits = DirectoryLimits { agents_max: 64, groups_max: 64 };
         Directory::build(None, rows, limits).expect("a good directory")
     }
 
     pub fn compile(&self) -> Result<Policy, Vec<Problem>> {
+        let hours = hours();
         let sources = Sources {
             policy: ("policy.toml", &self.policy_text),
-            calendars: ("calendars.toml", CALENDARS),
+            calendars: ("calendars.toml", &hours),
         };
         Policy::compile(&sources, &self.directory(), &names())
     }

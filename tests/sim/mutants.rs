@@ -193,8 +193,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "call/line.rs",
-        "let next = call.line.step.map_or(0, |s| s + 1);",
-        "let next = call.line.step.map_or(0, |s| s + 2);",
+        "let next = following(call.line.step);",
+        "let next = following(call.line.step) + usize::from(call.line.step.is_some());",
         "every second step is left out",
     ),
     mutant(

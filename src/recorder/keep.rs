@@ -37,12 +37,12 @@ impl Begin {
     fn passes(&mut self, kept: Kept) {
         match kept {
             Kept::Event(event) => self.state.apply(&event),
-            Kept::Input(input) => match *input {
-                Input::Settings(settings) => self.settings = settings,
-                Input::Directory(directory) => self.directory = directory,
-                Input::Policy(policy) => self.policy = policy,
-                Input::Wall(wall) => self.wall = wall,
-                Input::Drain { until } => self.drain_until = Some(until),
+            Kept::Input(input) => match &*input {
+                Input::Settings(settings) => self.settings = settings.clone(),
+                Input::Directory(directory) => self.directory = directory.clone(),
+                Input::Policy(policy) => self.policy = policy.clone(),
+                Input::Wall(wall) => self.wall = *wall,
+                Input::Drain { until } => self.drain_until = Some(*until),
                 _ => {}
             },
             Kept::Mark(_) | Kept::Wake | Kept::Packet { .. } | Kept::Sent { .. } => {}
@@ -90,7 +90,7 @@ impl Recording {
         if let What::Routed { explanation, grounds, .. } = &mut event.what {
             (*explanation, *grounds) = (None, None);
         }
-        self.keep(now, Kept::Event(Box::new(event)));
+        self.keep(now, Kept::Event(Arc::new(event)));
     }
 
     fn keep(&mut self, now: Stamp, kept: Kept) {

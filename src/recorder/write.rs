@@ -250,7 +250,7 @@ impl Writer {
                 let event = Box::new(scrub::event(names, &event)?);
                 return Some(Line::Said { w, at, event });
             }
-            Kept::Input(input) => self.input(moment, *input)?,
+            Kept::Input(input) => self.input(moment, (*input).clone())?,
         };
         Some(Line::Fed { w, at, input: Box::new(input) })
     }

@@ -6,9 +6,10 @@
 //! ```
 //! What falls is handed back, oldest first, so that the owner knows what held at the ring's begin. It
 //! begins with a mark: only there is it known how the board stood. A datagram is kept as the bytes that
-//! came (a clone is a count), not as the message that was read from them.
+//! came, not as the message that was read from them. A copy of the ring copies nothing that is large.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,7 +86,7 @@ pub enum Kept {
         received: Moment,
     },
     /// Any other input.
-    Input(Box<Input>),
+    Input(Arc<Input>),
     /// The switch sent this.
     Sent {
         /// Where to.
@@ -94,7 +95,7 @@ pub enum Kept {
         bytes: Bytes,
     },
     /// The switch wrote this to its journal.
-    Event(Box<Event>),
+    Event(Arc<Event>),
 }
 
 impl Kept {
@@ -105,7 +106,7 @@ impl Kept {
                 Kept::Packet { flow: *flow, raw: message.raw().clone(), received: *received }
             }
             Input::Wake => Kept::Wake,
-            other => Kept::Input(Box::new(other.clone())),
+            other => Kept::Input(Arc::new(other.clone())),
         }
     }
 
@@ -258,7 +259,7 @@ mod tests {
         let limits = RingLimits { bytes_max: 1_000_000, age_max: Duration::from_secs(60) };
         let mut ring = Ring::new(limits);
         for _ in 0..1_000 {
-            let input = Input::Directory(std::sync::Arc::default());
+            let input = Input::Directory(Arc::default());
             feed(&mut ring, Moment::ZERO, Kept::of(&input));
             assert!(ring.bytes() <= limits.bytes_max);
         }

@@ -1,12 +1,17 @@
-//! What a message costs: read, judged, answered, sent on, hashed.
+//! What a message costs: read, judged, answered, sent on, hashed, recorded.
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
+use jiff::Timestamp;
+use telefonist::domain::{CallKey, Flow, Moment, ShardId, Transport};
 use telefonist::sip::digest::{self, Algorithm, Qop, Question};
 use telefonist::sip::sdp::Sdp;
 use telefonist::sip::{Builder, Framer, Header, Message, Method};
+use telefonist::switch::{Event, Input, Kept, Ring, RingLimits, Stamp, What};
 
 /// A usual INVITE of a softphone behind a proxy, some 1,100 bytes.
 fn invite() -> Bytes {
@@ -100,5 +105,40 @@ fn compute(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, read, write, compute);
+/// About what one answered call is to its worker: 14 messages each way, as many turns, 12 lines of journal.
+fn record(c: &mut Criterion) {
+    let raw = invite();
+    let remote = "192.0.2.20:5060".parse().expect("an address");
+    let flow = Flow { transport: Transport::Udp, listener: 0, remote, connection: 0 };
+    let message = Message::parse(raw.clone()).expect("a good message");
+    let limits = RingLimits { bytes_max: 8 << 20, age_max: Duration::from_secs(600) };
+    let mut ring = Ring::new(limits);
+    let mut now = 0;
+    c.bench_function("record what a call is fed", |b| {
+        b.iter(|| {
+            now += 1_000;
+            let at = Moment::from_micros(now);
+            let stamp = Stamp { at, order: now };
+            if ring.wants_mark(at) {
+                ring.keep(stamp, Kept::Mark([].into()));
+            }
+            for n in 0..14 {
+                let packet =
+                    Input::Packet { flow, message: black_box(&message).clone(), received: at };
+                ring.keep(stamp, Kept::of(&Input::Wake));
+                ring.keep(stamp, Kept::of(&packet));
+                ring.keep(stamp, Kept::Sent { flow, bytes: black_box(&raw).clone() });
+                if n < 12 {
+                    let (call, offer) = (CallKey::new(1, ShardId(0), n), 1);
+                    let event =
+                        Event { at: Timestamp::UNIX_EPOCH, what: What::Ringing { call, offer } };
+                    ring.keep(stamp, Kept::Event(Arc::new(event)));
+                }
+                while ring.fallen(at).is_some() {}
+            }
+        })
+    });
+}
+
+criterion_group!(benches, read, write, compute, record);
 criterion_main!(benches);

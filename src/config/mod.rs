@@ -9,6 +9,7 @@
 // The shell: names are resolved and cards asked here.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod accounts;
 mod advertise;
 mod convert;
 mod core_tables;
@@ -23,6 +24,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use accounts::{account, group_id};
 pub use keys::{ABSENT, KEYS, Key, reference};
 pub use render::render;
 pub use shell_tables::{CallbackNotify, LogFormat, NetSettings, RecorderSettings, ShellSettings};

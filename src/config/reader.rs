@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, ABSENT, KEYS, Key};
-use crate::policy::{Problem, Severity, Source, did_you_mean};
+use crate::policy::{Problem, Severity, Source, UNSHOWN, did_you_mean, unshown};
 
 /// What a key holds.
 pub(super) type Value<'i> = DeValue<'i>;
@@ -72,6 +72,9 @@ impl<'i, 'p> Document<'i, 'p> {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             problems.error(span, format!("not TOML: {}", error.message().trim()), None);
+        }
+        for span in unshown(root.get_ref()) {
+            problems.error(span, UNSHOWN.to_string(), None);
         }
         let document = Self { tables: entries(root.into_inner()), problems };
         document.refuse_unknown_tables();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounts::group_id;
 use super::convert;
 use super::core_tables::Server;
 use super::reader::{Document, Section, Value};
@@ -110,7 +111,7 @@ pub(super) fn all(document: &mut Document<'_, '_>, server: &Server) -> ShellSett
     let http = admin.value("http", http);
     let socket_mode =
         admin.value("socket_mode", convert::word(&[("0600", 0o600), ("0660", 0o660)]));
-    let socket_group = admin.optional("socket_group", convert::text);
+    let socket_group = admin.optional("socket_group", group);
     admin.finish();
     let log = document.section("log");
     let formats = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
@@ -228,6 +229,13 @@ fn http(value: &Value<'_>) -> Result<Option<SocketAddr>, String> {
     }
     // Nothing there asks who is reading.
     Err(format!("{address} is not a loopback address; put a proxy with a password in front"))
+}
+
+/// One that is there: the server could not start otherwise.
+fn group(value: &Value<'_>) -> Result<Arc<str>, String> {
+    let name = convert::text(value)?;
+    let known = group_id(&name).is_some();
+    if known { Ok(name) } else { Err(format!("this host has no group `{name}`")) }
 }
 
 fn url(schemes: &'static [&'static str]) -> impl Fn(&Value<'_>) -> Result<Arc<str>, String> {

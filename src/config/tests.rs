@@ -172,3 +172,25 @@ fn who_turned_a_call_down_rests_for_a_second_at_least() {
         assert_eq!(problems(&with(key, "1s")), [""; 0]);
     }
 }
+
+#[test]
+fn a_group_that_is_not_there_is_told_before_the_server_cannot_start() {
+    let with = |group: &str| format!("{SMALL}\n[admin]\nsocket_group = \"{group}\"");
+    let found = problems(&with("no such group"));
+    let wanted =
+        "t.toml:12:16: error: `admin.socket_group`: this host has no group `no such group`";
+    assert!(found.len() == 1 && found[0].starts_with(wanted), "{found:?}");
+    assert_eq!(problems(&with("root")), [""; 0]);
+}
+
+#[test]
+fn what_is_not_shown_stands_in_no_name() {
+    for hidden in ["\\n", "\\u0007", "\\u001b[2J", "\\u0085", "\\u2028", "\\u202e", "\\u2066"] {
+        let found = problems(&SMALL.replace("\"pbx\"", &format!("\"pb{hidden}x\"")));
+        assert!(
+            found.len() == 1 && found[0].starts_with("t.toml:8:8: error: this text has a control")
+        );
+    }
+    let user = format!("{SMALL}[[trunk]]\nname = \"x\"\nuser = \"a\\tb\"\nha1_md5 = \"x\"");
+    assert!(problems(&user).iter().any(|p| p.starts_with("t.toml:12:8: error: this text")));
+}

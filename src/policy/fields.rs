@@ -11,6 +11,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::steers;
+
 use super::problem::{Problem, Severity, Source, did_you_mean};
 
 /// A value and the bytes of the file that it came from.
@@ -50,6 +52,31 @@ impl<T: fmt::Display> fmt::Display for At<T> {
 /// A TOML value with its place.
 pub type Value<'a> = &'a Spanned<DeValue<'a>>;
 
+/// Where keys and texts of a table have a character that is not shown: control characters, and what turns
+/// the direction of text. A name with one could not be typed, and would garble every list.
+pub fn unshown(table: &DeTable<'_>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        if key.get_ref().contains(steers) {
+            found.push(key.span());
+        }
+        unshown_in(value, &mut found);
+    }
+    found
+}
+
+fn unshown_in(value: Value<'_>, found: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::String(text) if text.contains(steers) => found.push(value.span()),
+        DeValue::Array(list) => list.iter().for_each(|item| unshown_in(item, found)),
+        DeValue::Table(table) => found.extend(unshown(table)),
+        _ => {}
+    }
+}
+
+/// What is said of it.
+pub const UNSHOWN: &str = "this text has a control character, or one that turns its direction";
+
 /// One file being read, and what is wrong with it.
 #[derive(Debug)]
 pub struct Reader<'s> {
@@ -65,6 +92,9 @@ impl<'s> Reader<'s> {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             reader.error(span, error.message().to_owned(), None);
+        }
+        for span in unshown(table.get_ref()) {
+            reader.error(span, UNSHOWN, None);
         }
         (reader, table)
     }

@@ -48,7 +48,7 @@ pub use clauses::{ClauseLine, clauses, unknown_clauses};
 pub use course::{Stand, following};
 pub use decide::{decide, steps_again};
 pub use emergency::Emergency;
-pub use fields::{At, Fields, Reader, Value, Words, parse_duration};
+pub use fields::{At, Fields, Reader, UNSHOWN, Value, Words, parse_duration, unshown};
 pub use grounds::Grounds;
 pub use help::Help;
 pub use moved::{MoveTo, moved_step};

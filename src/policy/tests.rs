@@ -626,3 +626,10 @@ fn b7_everything_that_is_wrong_with_help_is_told_at_its_place_at_once() {
     let bare = format!("{SETTINGS}{REST}[[help]]\n");
     assert_eq!(problems(&bare).len(), 5, "{:?}", problems(&bare));
 }
+
+#[test]
+fn what_is_not_shown_stands_in_no_name_of_the_policy() {
+    let text = format!("{SETTINGS}{}{REST}", rule("key\\u202e", "{ client_type = \"key\" }"));
+    let found = problems(&text);
+    assert!(found.len() == 1 && found[0].starts_with("5:8 this text has a control"), "{found:?}");
+}

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Change, Server};
-use crate::config::ShellSettings;
+use crate::config::{ShellSettings, account, group_id};
 use crate::domain::PersonId;
 use crate::policy::Problem;
 use crate::switch::{CallbackChange, Command};
@@ -250,15 +250,5 @@ fn join(mut answers: impl Iterator<Item = Value>, lists: bool) -> Value {
 /// The system's name of a user; `uid 1234` where it has none.
 pub fn user_name(uid: u32) -> String {
     let number = uid.to_string();
-    field_of("/etc/passwd", 2, &number, 0).unwrap_or_else(|| format!("uid {uid}"))
-}
-
-fn group_id(name: &str) -> Option<u32> {
-    field_of("/etc/group", 0, name, 2)?.parse().ok()
-}
-
-fn field_of(file: &str, key: usize, value: &str, wanted: usize) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find(|l| l.split(':').nth(key) == Some(value))?;
-    line.split(':').nth(wanted).map(str::to_string)
+    account("/etc/passwd", 2, &number, 0).unwrap_or_else(|| format!("uid {uid}"))
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::texts::{self, Compiled};
 use super::{ProblemLine, Server, hub::Hub, names};
-use crate::config::ShellSettings;
+use crate::config::{NetSettings, ShellSettings};
 use crate::domain::{Directory, DirectoryRows, Listener, NumberFormat, Settings};
 use crate::policy::{Policy, Problem, Severity};
 use crate::store::FollowOptions;
@@ -151,27 +151,37 @@ impl Server {
     fn needs_restart(&self, compiled: &Compiled) -> Vec<String> {
         let (old, new) = (&self.started_with.shell, &compiled.config.shell);
         let mut names = fixed(old, new);
-        if self.started_with.directory_limits != compiled.config.directory_limits {
-            names.push("limits.agents_max, limits.groups_max");
-        }
+        let (was, is) = (&self.started_with.directory_limits, &compiled.config.directory_limits);
         let (old, new) = (&self.started_with.settings, &compiled.config.settings);
-        if old.limits.queue_len_max != new.limits.queue_len_max {
-            names.push("limits.queue_len_max");
-        }
-        let sip = |t: &crate::domain::Timers| (t.t1, t.t2, t.t4);
-        if sip(&old.timers) != sip(&new.timers) {
-            names.push("timers.t1, timers.t2, timers.t4");
-        }
+        let (before, now) = (&old.timers, &new.timers);
+        let pairs = [
+            ("limits.agents_max", was.agents_max != is.agents_max),
+            ("limits.groups_max", was.groups_max != is.groups_max),
+            ("limits.queue_len_max", old.limits.queue_len_max != new.limits.queue_len_max),
+            ("timers.t1", before.t1 != now.t1),
+            ("timers.t2", before.t2 != now.t2),
+            ("timers.t4", before.t4 != now.t4),
+        ];
+        names.extend(differing(&pairs));
         names.into_iter().map(str::to_string).collect()
     }
 }
 
 /// Settings of the shell that were read at the start and are other now.
 fn fixed(old: &ShellSettings, new: &ShellSettings) -> Vec<&'static str> {
+    let (was, is) = (&old.net, &new.net);
+    let per_source = |net: &NetSettings| net.connections_per_source_max;
     let pairs = [
         ("server.state", old.state != new.state),
         ("server.workers", old.workers != new.workers),
-        ("net.*", old.net != new.net),
+        ("net.receive_buffer_bytes", was.receive_buffer_bytes != is.receive_buffer_bytes),
+        ("net.inbox_len_max", was.inbox_len_max != is.inbox_len_max),
+        ("net.connections_max", was.connections_max != is.connections_max),
+        ("net.connections_per_source_max", per_source(was) != per_source(is)),
+        ("net.connection_queue_max", was.connection_queue_max != is.connection_queue_max),
+        ("net.idle_timeout", was.idle_timeout != is.idle_timeout),
+        ("net.header_timeout", was.header_timeout != is.header_timeout),
+        ("net.connect_timeout", was.connect_timeout != is.connect_timeout),
         ("clients.index_stale_max", old.index_stale_max != new.index_stale_max),
         ("recorder.*", old.recorder != new.recorder),
         ("admin.http", old.http != new.http),
@@ -180,7 +190,11 @@ fn fixed(old: &ShellSettings, new: &ShellSettings) -> Vec<&'static str> {
         ("log.format", old.log_format != new.log_format),
         ("log.level", old.log_level != new.log_level),
     ];
-    pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    differing(&pairs).collect()
+}
+
+fn differing<'a>(pairs: &'a [(&'static str, bool)]) -> impl Iterator<Item = &'static str> + 'a {
+    pairs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name)
 }
 
 /// Errors that the new policy has with the people, less those that the policy in force has too:

@@ -179,7 +179,12 @@ fn a_good_reload_counts_and_a_bad_one_changes_nothing() {
     let before = scene.json(&["status"])["policy"].clone();
     scene.edit("telefonist.toml", "# agents_max = 1000", "agents_max = 500");
     let done = scene.json(&["reload"]);
-    assert!(done["restart"][0].as_str().is_some_and(|r| r.contains("agents_max")), "{done}");
+    assert_eq!(done["restart"], serde_json::json!(["limits.agents_max"]));
+    scene.edit("telefonist.toml", "# t1 = \"500ms\"", "t1 = \"400ms\"");
+    scene.edit("telefonist.toml", "# idle_timeout = \"30m\"", "idle_timeout = \"20m\"");
+    let done = scene.json(&["reload"]);
+    let changed = ["net.idle_timeout", "limits.agents_max", "timers.t1"];
+    assert_eq!(done["restart"], serde_json::json!(changed), "what was changed and no more");
     scene.edit("policy.toml", "[[rule]]", "[[rul]]");
     server.says("a bad configuration changes nothing");
     server.says("not taken over");

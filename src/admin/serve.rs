@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::output::{Failure, Printed};
 use crate::config::{LogFormat, read, render};
-use crate::server::{Server, StartOptions, compile};
+use crate::server::{Server, StartOptions, compile, warn_of};
 use crate::telemetry;
 
 pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
@@ -17,9 +17,10 @@ pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
     let shell = &compiled.config.shell;
     telemetry::start(shell.log_format == LogFormat::Json, &shell.log_level);
     tell_of_panics();
-    for problem in compiled.config.warnings.iter().chain(&compiled.policy.warnings) {
+    for problem in &compiled.config.warnings {
         tracing::warn!(%problem, "configuration");
     }
+    warn_of(&compiled.policy.warnings, "the policy is probably not what is meant");
     let options = StartOptions {
         config_dir: context.config_dir.clone(),
         state_dir: context.state.clone(),

@@ -23,6 +23,7 @@ mod run;
 mod start;
 mod status;
 mod texts;
+mod told;
 mod watch;
 mod worked;
 
@@ -41,6 +42,7 @@ pub use start::{StartError, StartOptions};
 pub use texts::{
     CALENDARS_FILE, Compiled, POLICY_FILE, compile, directory, files, problems, proofs,
 };
+pub use told::warn_of;
 
 use crate::config::Config;
 use crate::domain::{CallKey, Listener};

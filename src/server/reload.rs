@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::texts::{self, Compiled};
+use super::told::warn_of;
 use super::{ProblemLine, Server, hub::Hub, names};
 use crate::config::{NetSettings, ShellSettings};
 use crate::domain::{Directory, DirectoryRows, Listener, NumberFormat, Settings};
@@ -40,9 +41,6 @@ pub(super) struct Refused {
     pub(super) problems: Vec<ProblemLine>,
 }
 
-/// Problems of one reload that are logged; the status has them all.
-const LOGGED_MAX: usize = 50;
-
 impl Server {
     /// Reads the configuration again. Errors: all its problems; nothing was changed.
     pub fn reload(&self, by: &str) -> Result<Reloaded, Vec<Problem>> {
@@ -62,11 +60,8 @@ impl Server {
             }
             Err(problems) => {
                 one(&self.hub.metrics.reloads, "refused");
-                let count = problems.len();
-                tracing::warn!(by, count, "a bad configuration changes nothing");
-                for problem in problems.iter().take(LOGGED_MAX) {
-                    tracing::warn!(%problem, "not taken over");
-                }
+                tracing::info!(by, "not taken over");
+                warn_of(problems, "a bad configuration changes nothing");
                 *super::lock(&self.refused) = Some(Refused {
                     at: self.hub.clock.wall(),
                     by: by.to_string(),
@@ -215,17 +210,16 @@ impl Hub {
         let before = self.current.directory.load_full();
         match texts::directory(Some(&before), rows, compiled) {
             Ok(directory) => {
-                let problems = self.current.policy.load().check(&directory);
-                for problem in problems.iter().filter(|p| p.is_error()) {
-                    tracing::warn!(%problem, "the policy does not fit the people any more");
+                let policy = self.current.policy.load();
+                let errors = policy.check(&directory).into_iter().filter(Problem::is_error);
+                let errors: Vec<Problem> = errors.collect();
+                // Once: not at every later change that leaves them as they are.
+                if errors.iter().any(|error| !policy.check(&before).contains(error)) {
+                    warn_of(&errors, "the policy does not fit the people any more");
                 }
                 self.take_directory(directory);
             }
-            Err(problems) => {
-                for problem in &problems {
-                    tracing::warn!(%problem, "the people stay as they were");
-                }
-            }
+            Err(problems) => warn_of(&problems, "the people stay as they were"),
         }
     }
 

@@ -17,6 +17,7 @@ use super::notify::Notifier;
 use super::project::Projecting;
 use super::recording::{self, Recordings};
 use super::texts::{self, Compiled};
+use super::told::{error_of, warn_of};
 use super::{Server, control, names, reload, status};
 use crate::acd::{Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
 use crate::config::ShellSettings;
@@ -269,20 +270,18 @@ impl Building {
     fn directory(&self, rows: DirectoryRows, orders: &Orders) -> Directory {
         let ordered = texts::ordered_directory(None, rows.clone(), orders.clone(), &self.compiled);
         let built = ordered.or_else(|problems| {
-            for problem in problems.iter().filter(|_| !orders.is_empty()) {
-                tracing::error!(%problem, "what supervisors ordered does not count");
+            if !orders.is_empty() {
+                error_of(&problems, "what supervisors ordered does not count");
             }
             texts::directory(None, rows, &self.compiled)
         });
         let directory = built.unwrap_or_else(|problems| {
-            for problem in problems {
-                tracing::error!(%problem, "nobody can be called until this is mended");
-            }
+            error_of(&problems, "nobody can be called until this is mended");
             Directory::default()
         });
-        for problem in self.compiled.policy.check(&directory).iter().filter(|p| p.is_error()) {
-            tracing::warn!(%problem, "the policy does not fit the people");
-        }
+        let errors = self.compiled.policy.check(&directory).into_iter();
+        let errors: Vec<Problem> = errors.filter(Problem::is_error).collect();
+        warn_of(&errors, "the policy does not fit the people");
         directory
     }
 

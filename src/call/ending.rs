@@ -1,5 +1,6 @@
 //! How a call ends: exactly one record, every leg told, every agent released (D1, I3, I5, I11).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::acd::After;
@@ -10,8 +11,13 @@ use crate::sip::Method;
 
 use super::arrive::final_headers;
 use super::leg::{Leg, Side};
+use super::line::nobody_left;
 use super::state::{Call, Phase};
 use super::{Calls, DialogKey, Effect, Env, Found, Outcome, Party, Promise, Timed, What};
+
+/// A step's part of the reason why nobody could be reached, and all of it.
+const STEP_CHARS_MAX: usize = 120;
+const REASON_CHARS_MAX: usize = 600;
 
 /// Q.850 causes that the endings carry.
 const NO_ANSWER: u8 = 19;
@@ -22,6 +28,7 @@ const USER_BUSY: u8 = 17;
 impl Calls {
     /// Nobody answered: what the plan says then.
     pub(super) fn end_of_plan(&mut self, env: &mut Env<'_>, call: &mut Call, why: &str) {
+        let why = &*summed_up(env, call, why);
         let ending = call.decision.as_ref().map(|d| d.plan.ending.clone());
         let ends = call.trunk.as_ref().map(|t| t.ends).unwrap_or_default();
         match ending {
@@ -257,6 +264,37 @@ impl Calls {
             });
         }
     }
+}
+
+/// Why nobody of the whole plan could be reached; `why` is what ended its last step. A plan that the
+/// trunk's `answer_within` cut short has steps that were never tried, a full queue tried nobody.
+fn summed_up<'a>(env: &Env<'_>, call: &Call, why: &'a str) -> Cow<'a, str> {
+    let steps = call.decision.as_ref().map_or(&[][..], |d| &d.plan.steps);
+    let is_cut_short = call.trunk.is_some() && call.answer_by == Moment::NEVER;
+    if steps.len() < 2 || is_cut_short || call.line.overflowed {
+        return why.into();
+    }
+    let mut sum = String::new();
+    for (n, step) in steps.iter().enumerate() {
+        let reason = match nobody_left(env, call, step) {
+            Some(nobody) => shortened(&nobody, STEP_CHARS_MAX),
+            None => format!("{}: nobody became free in time", step.to),
+        };
+        if sum.chars().count() + reason.chars().count() > REASON_CHARS_MAX {
+            sum.push_str(&format!("; and {} steps more", steps.len() - n));
+            break;
+        }
+        sum.push_str(if n == 0 { "" } else { "; " });
+        sum.push_str(&reason);
+    }
+    sum.into()
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars().take(chars_max - 1).chain(['…']).collect()
 }
 
 /// The owner of the promise that an ending makes.

@@ -6,7 +6,7 @@ use telefonist::domain::{Directory, LockAfter};
 use telefonist::sip::{Header, Message, Method};
 use telefonist::switch::{Command, Input, OfferResult, Outcome, Party, What};
 
-use super::world::{ANSWER, OFFER, TRUNK, World, rows};
+use super::world::{ANSWER, LIMITS, OFFER, TRUNK, World, person, rows};
 use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
 
 pub const HANS: &str = "192.0.2.25:5060";
@@ -398,4 +398,55 @@ fn c7_who_became_free_while_another_phone_rang_is_offered_the_call_that_it_refus
     // The last step has nobody left, but the manager has just been given the call.
     w.request(MIA, Method::Invite);
     assert_eq!(w.promises, 0);
+}
+
+/// What the register says of the end, and what the promise says.
+fn reasons(w: &World) -> Vec<String> {
+    let reason = |what: &What| match what {
+        What::Promised { why, .. } => Some(why.to_string()),
+        What::CallEnded { reason, .. } => Some(reason.to_string()),
+        _ => None,
+    };
+    w.events.iter().filter_map(reason).collect()
+}
+
+#[test]
+fn the_reason_of_a_promise_sums_up_why_nobody_could_be_reached() {
+    let mut w = world();
+    w.key_client("+493023125001");
+    w.invite("03023125001", "r1", OFFER);
+    let told = reasons(&w);
+    assert_eq!(told.len(), 2);
+    for why in told {
+        for part in
+            ["manager", "mia no phone registered; role key_account_manager: ", "kai no phone"]
+        {
+            assert!(why.contains(part), "{part} in {why}");
+        }
+    }
+    let mut w = world();
+    w.key_client("+493023125001");
+    w.register("mia", MIA);
+    w.invite("03023125001", "r2", OFFER);
+    let offered = w.request(MIA, Method::Invite);
+    w.reply(MIA, &offered, 603, "");
+    for why in reasons(&w) {
+        assert!(why.contains("mia did not take this call; role"), "{why}");
+    }
+}
+
+#[test]
+fn the_reason_of_a_promise_stays_short_however_many_are_away() {
+    let mut w = routed("", OPERATORS, &format!("{OPERATORS}\n{{ to = \"role manager\" }},"));
+    let mut many = rows();
+    many.people.extend((0..50).map(|n| person(&format!("operator-{n}"), &["operator"], "support")));
+    let directory = Directory::build(Some(&w.directory), many, LIMITS).expect("a directory");
+    w.input(Input::Directory(Arc::new(directory)));
+    w.invite("03023125009", "r3", OFFER);
+    let told = reasons(&w);
+    assert_eq!(told.len(), 2);
+    for why in told {
+        assert!(why.contains("…; role manager: mia no phone"), "{why}");
+        assert!(why.chars().count() < 300, "{why}");
+    }
 }

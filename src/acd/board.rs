@@ -309,12 +309,24 @@ impl Board {
 
     /// Who helps in a queue, whether help is open now or not. Wait-free.
     pub fn helpers(&self, queue: QueueId) -> Vec<AgentId> {
+        self.who_serves(queue, true)
+    }
+
+    /// Who serves a queue and does not merely help in it. Wait-free.
+    pub fn members(&self, queue: QueueId) -> Vec<AgentId> {
+        self.who_serves(queue, false)
+    }
+
+    fn who_serves(&self, queue: QueueId, as_helper: bool) -> Vec<AgentId> {
         if !self.has_queue(queue) {
             return Vec::new();
         }
-        let candidates = self.roster.candidates(queue.index());
-        let helpers = candidates.filter(|agent| self.roster.helps(*agent, queue.index()));
-        helpers.map(|agent| AgentId(agent as u16)).collect()
+        let queue = queue.index();
+        let serves = |agent: &usize| match as_helper {
+            true => self.roster.helps(*agent, queue),
+            false => self.roster.entry(*agent, queue).is_some_and(|entry| !entry.is_helper()),
+        };
+        self.roster.candidates(queue).filter(serves).map(|agent| AgentId(agent as u16)).collect()
     }
 
     /// The queues that an agent serves, or helps in. Wait-free.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::acd::{Ask, Assignment, Flags, Strategy};
-use crate::domain::{CallKey, Moment, QueueId};
+use crate::domain::{AgentId, CallKey, Moment, QueueId};
 use crate::policy::{Pick, Stand, Step, following};
 
 use super::afresh::read_again;
@@ -241,13 +241,16 @@ pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc
         reasons.push(format!("{} {why}", candidate.person));
     }
     // Clause B7: helpers may be there. While nobody of the group is (B4), help opens a moment later.
+    let is_here = |agent: &AgentId| {
+        !env.board.presence(*agent).is_gone() && !call.line.turned_away.contains(agent)
+    };
     let helped = |queue: &QueueId| {
         (is_alone || env.board.is_help_open(*queue))
-            && env.board.helpers(*queue).iter().any(|helper| {
-                !env.board.presence(*helper).is_gone() && !call.line.turned_away.contains(helper)
-            })
+            && env.board.helpers(*queue).iter().any(is_here)
     };
-    if step.queues.iter().any(helped) {
+    // Who has just been moved into the group is on the board before every worker knows of it (B8).
+    let joined = |queue: &QueueId| env.board.members(*queue).iter().any(is_here);
+    if step.queues.iter().any(|queue| helped(queue) || joined(queue)) {
         return None;
     }
     if step.people.is_empty() {

@@ -207,11 +207,13 @@ impl Switch {
             return self.tell(now, to, &text);
         }
         let Some(seat) = agent.and_then(|agent| self.seats.of.get_mut(&agent)) else {
-            return tracing::warn!(%to, "nobody to be told something");
+            tracing::debug!(%to, "this person");
+            return tracing::warn!("nobody to be told something");
         };
         if seat.untold.len() >= UNTOLD_MAX {
             seat.untold.pop_front();
-            tracing::warn!(%to, "too much waits to be told: the oldest is forgotten");
+            tracing::debug!(%to, "this person");
+            tracing::warn!("too much waits to be told: the oldest is forgotten");
         }
         seat.untold.push_back(text);
     }

@@ -26,12 +26,12 @@ fn more_roles_than_a_person_can_serve_are_refused_whichever_column_comes_later()
     let report = scene.import(ImportKind::People, &text).expect("a report");
     assert_eq!(report.bad.len(), 1, "{report:?}");
     assert!(report.bad[0].reason.starts_with("9 roles make 18 groups"), "{report:?}");
-    scene.import(ImportKind::People, &format!("id;name;roles\nx;X;{nine}\n")).expect("a report");
+    scene.import(ImportKind::People, format!("id;name;roles\nx;X;{nine}\n")).expect("a report");
     let report = scene.import(ImportKind::People, "id;department\nx;d\n").expect("a report");
     assert!(report.bad[0].reason.contains("16 are possible"), "{report:?}");
     scene.import(ImportKind::People, "id;name;department\nz;Z;d\n").expect("a report");
     let report =
-        scene.import(ImportKind::People, &format!("id;roles\nz;{nine}\n")).expect("a report");
+        scene.import(ImportKind::People, format!("id;roles\nz;{nine}\n")).expect("a report");
     assert!(report.bad[0].reason.contains("16 are possible"), "{report:?}");
 }
 

@@ -66,7 +66,8 @@ fn longest_idle(sim: &Sim, story: &Story, agent: &PersonId, step: usize) -> Foun
         // Helpers (B7) are there for a group only while its callers wait.
         let alike = roles(agent).zip(roles(&other)).is_some_and(|(a, b)| !a.is_disjoint(&b));
         must(!(idle && longer && alike), || {
-            format!("{agent} gets the call and {other} is idle for longer")
+            let since = sim.book.idle_since(&other);
+            format!("{agent} (idle since {mine:?}) gets the call, {other} is idle since {since:?}")
         })?;
     }
     Ok(())

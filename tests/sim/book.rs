@@ -37,6 +37,8 @@ pub struct Story {
     pub step: Option<(usize, Moment)>,
     /// Steps in whose queues the call never stood, for they were full.
     pub skipped: BTreeSet<usize>,
+    /// Steps that were left in the moment they began; their queues hold the call if they had room.
+    pub passed: BTreeSet<usize>,
     pub offers: BTreeMap<u32, Offer>,
     pub taken: Option<PersonId>,
     pub answers: u32,
@@ -80,15 +82,24 @@ impl Story {
         }
     }
 
+    /// In line for certain.
+    pub fn surely_waits_in(&self) -> Vec<QueueId> {
+        self.in_line(&self.passed)
+    }
+
     /// In line, as far as the journal says.
     pub fn waits_in(&self) -> Vec<QueueId> {
+        self.in_line(&self.skipped)
+    }
+
+    fn in_line(&self, but: &BTreeSet<usize>) -> Vec<QueueId> {
         let Some((step, _)) = self.step.filter(|_| self.ended.is_none()) else { return Vec::new() };
         if self.open_offer().is_some() || self.taken.is_some() {
             return Vec::new();
         }
         let steps = &self.queues[..self.queues.len().min(step + 1)];
         let from = steps.iter().rposition(|(_, only)| *only).unwrap_or(0);
-        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !self.skipped.contains(n));
+        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !but.contains(n));
         places.flat_map(|(_, (queues, _))| queues.iter().copied()).collect()
     }
 
@@ -117,6 +128,8 @@ pub struct Book {
     pub found: BTreeMap<CallKey, Identified>,
     /// Who said so to the server, as the journal has it.
     pub said: BTreeMap<PersonId, Said>,
+    /// Logged out, as the journal has it.
+    out: BTreeSet<PersonId>,
     /// Who let a call ring.
     pub missed: BTreeMap<PersonId, Moment>,
     pub resumed: BTreeMap<PersonId, Moment>,
@@ -193,9 +206,11 @@ impl Book {
                 story.routed(found, explanation, &grounds.facts, view, variants);
             }
             What::StepBegan { step, why, .. } => {
-                let full = |at: &(usize, Moment)| at.1 == now && why.contains("full");
-                if let Some((last, _)) = story.step.filter(full) {
-                    story.skipped.insert(last);
+                if let Some((last, _)) = story.step.filter(|(_, since)| *since == now) {
+                    story.passed.insert(last);
+                    if why.contains("full") {
+                        story.skipped.insert(last);
+                    }
                 }
                 story.step = Some((usize::from(*step), now));
             }
@@ -255,13 +270,16 @@ impl Book {
         match change {
             // Who logs in begins anew, ready.
             AgentChange::LoggedIn => {
-                if said.logged_out {
+                if self.out.remove(person) {
                     self.idle.insert(person.clone(), now);
                 }
                 *said = Said::default();
                 self.resumed.insert(person.clone(), now);
             }
-            AgentChange::LoggedOut => said.logged_out = true,
+            AgentChange::LoggedOut => {
+                said.logged_out = true;
+                self.out.insert(person.clone());
+            }
             AgentChange::Paused { .. } | AgentChange::Locked => said.paused = true,
             AgentChange::Resumed => {
                 said.paused = false;
@@ -293,6 +311,7 @@ fn arrived(
         step: None,
         policy,
         skipped: BTreeSet::new(),
+        passed: BTreeSet::new(),
         offers: BTreeMap::new(),
         taken: None,
         answers: 0,

@@ -2,6 +2,7 @@
 //! earlier place waits for the same person in the same queue. (Figures of reports: see `mod.rs`.)
 
 use super::*;
+use crate::reference::Verdict;
 
 /// Two callers of two workers within this time may change places where a worker stands still.
 const TOGETHER_US: u64 = 60_000;
@@ -26,11 +27,10 @@ impl Check for Order {
         for (other_key, other) in &sim.book.stories_open() {
             let Some(before) = self::place(other).filter(|_| *other_key != call) else { continue };
             let earlier = before + TOGETHER_US < place;
-            let same = other.waits_in().iter().any(|queue| served.contains(queue));
+            let same = other.surely_waits_in().iter().any(|queue| served.contains(queue));
             // A deputy who stands in no more (C1) serves no longer whom the book still counts.
-            let reached = other.step.map_or(0, |(step, _)| step);
             let today = policy::today(sim, other_key.shard().index(), other);
-            let serves = today.is_none_or(|v| v.may_ring(agent.as_str(), reached).is_some());
+            let serves = today.is_none_or(|v| serves(&v, other, &served, agent));
             let since = other.step.map_or(sim.now, |(_, at)| at);
             let stood = sim.now.since(since) > Duration::from_millis(30);
             let again = other.offers.values().filter_map(|o| o.ended).map(|(_, at)| at).max();
@@ -42,6 +42,16 @@ impl Check for Order {
         }
         Ok(())
     }
+}
+
+/// By a step in whose queues the offered call stood as well.
+fn serves(today: &Verdict, other: &Story, served: &[QueueId], agent: &PersonId) -> bool {
+    let shares = |step: usize| {
+        let queues = other.queues.get(step).map_or(&[][..], |(queues, _)| queues);
+        queues.iter().any(|queue| served.contains(queue))
+    };
+    let levels = today.levels.iter().enumerate().filter(|(step, _)| shares(*step));
+    levels.flat_map(|(_, level)| level).any(|(name, _)| *name == agent.as_str())
 }
 
 /// A call that finds several people idle goes to who has been so for longest: since the end of the last

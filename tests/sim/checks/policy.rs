@@ -266,7 +266,7 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
     let today = today(sim, shard, story);
     let verdict = today.as_ref().unwrap_or(verdict);
     // The step itself was left before, while a phone rang: only who is idle now could still come.
-    let late = why.contains("while a phone rang");
+    let late = story.offers.values().any(|o| o.ended.is_some_and(|(_, at)| at == sim.now));
     let level = verdict.levels.get(last);
     for (name, _) in level.into_iter().flatten() {
         let person: PersonId = (*name).into();

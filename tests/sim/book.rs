@@ -35,8 +35,6 @@ pub struct Story {
     pub waits: Vec<Duration>,
     pub rings: Vec<Duration>,
     pub step: Option<(usize, Moment)>,
-    /// Steps in whose queues the call never stood, for they were full.
-    pub skipped: BTreeSet<usize>,
     /// Steps that were left in the moment they began; their queues hold the call if they had room.
     pub passed: BTreeSet<usize>,
     pub offers: BTreeMap<u32, Offer>,
@@ -82,24 +80,15 @@ impl Story {
         }
     }
 
-    /// In line for certain.
-    pub fn surely_waits_in(&self) -> Vec<QueueId> {
-        self.in_line(&self.passed)
-    }
-
-    /// In line, as far as the journal says.
+    /// In line for certain, as far as the journal says.
     pub fn waits_in(&self) -> Vec<QueueId> {
-        self.in_line(&self.skipped)
-    }
-
-    fn in_line(&self, but: &BTreeSet<usize>) -> Vec<QueueId> {
         let Some((step, _)) = self.step.filter(|_| self.ended.is_none()) else { return Vec::new() };
         if self.open_offer().is_some() || self.taken.is_some() {
             return Vec::new();
         }
         let steps = &self.queues[..self.queues.len().min(step + 1)];
         let from = steps.iter().rposition(|(_, only)| *only).unwrap_or(0);
-        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !but.contains(n));
+        let places = steps.iter().enumerate().skip(from).filter(|(n, _)| !self.passed.contains(n));
         places.flat_map(|(_, (queues, _))| queues.iter().copied()).collect()
     }
 
@@ -205,12 +194,9 @@ impl Book {
                 let found = self.found.remove(&key);
                 story.routed(found, explanation, &grounds.facts, view, variants);
             }
-            What::StepBegan { step, why, .. } => {
+            What::StepBegan { step, .. } => {
                 if let Some((last, _)) = story.step.filter(|(_, since)| *since == now) {
                     story.passed.insert(last);
-                    if why.contains("full") {
-                        story.skipped.insert(last);
-                    }
                 }
                 story.step = Some((usize::from(*step), now));
             }
@@ -310,7 +296,6 @@ fn arrived(
         rings: Vec::new(),
         step: None,
         policy,
-        skipped: BTreeSet::new(),
         passed: BTreeSet::new(),
         offers: BTreeMap::new(),
         taken: None,

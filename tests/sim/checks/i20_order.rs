@@ -27,7 +27,7 @@ impl Check for Order {
         for (other_key, other) in &sim.book.stories_open() {
             let Some(before) = self::place(other).filter(|_| *other_key != call) else { continue };
             let earlier = before + TOGETHER_US < place;
-            let same = other.surely_waits_in().iter().any(|queue| served.contains(queue));
+            let same = other.waits_in().iter().any(|queue| served.contains(queue));
             // A deputy who stands in no more (C1) serves no longer whom the book still counts.
             let today = policy::today(sim, other_key.shard().index(), other);
             let serves = today.is_none_or(|v| serves(&v, other, &served, agent));

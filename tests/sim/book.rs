@@ -9,6 +9,7 @@ use super::world::*;
 
 /// As the simulation's settings have it.
 const WRAP_UP: Duration = Duration::from_secs(5);
+const FLOW_GRACE: Duration = Duration::from_secs(30);
 
 pub struct Offer {
     pub agent: PersonId,
@@ -119,6 +120,8 @@ pub struct Book {
     pub said: BTreeMap<PersonId, Said>,
     /// Logged out, as the journal has it.
     out: BTreeSet<PersonId>,
+    /// Each person's registered phones, and since when there is none.
+    phones: BTreeMap<String, (BTreeSet<String>, Option<Moment>)>,
     /// Who let a call ring.
     pub missed: BTreeMap<PersonId, Moment>,
     pub resumed: BTreeMap<PersonId, Moment>,
@@ -181,6 +184,7 @@ impl Book {
         if let What::Agent { person, change, .. } = what {
             self.agent(now, person, change);
         }
+        self.registered(now, what);
         let Some(key) = what.call() else { return };
         if let What::CallArrived { direction, caller, sip_call_id, to, .. } = what {
             self.dialled(now, caller.as_ref(), to);
@@ -236,6 +240,27 @@ impl Book {
                 if let Some(agent) = story.taken.clone().filter(|_| story.inbound) {
                     self.idle.insert(agent.clone(), now + WRAP_UP);
                     self.wrapped.insert(agent, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Who comes back with a phone after more than `flow_grace` joins the order of idleness at its end.
+    fn registered(&mut self, now: Moment, what: &What) {
+        match what {
+            What::Bound { aor, binding } => {
+                let key = binding["key"].as_str().unwrap_or_default().to_owned();
+                let (phones, gone) = self.phones.entry(aor.to_string()).or_default();
+                phones.insert(key);
+                if gone.take().is_some_and(|gone| now.since(gone) > FLOW_GRACE) {
+                    self.idle.insert(PersonId::new(&**aor), now);
+                }
+            }
+            What::Unbound { aor, binding, .. } => {
+                let (phones, gone) = self.phones.entry(aor.to_string()).or_default();
+                if phones.remove(&**binding) && phones.is_empty() {
+                    *gone = Some(now);
                 }
             }
             _ => {}

@@ -254,7 +254,7 @@ impl Book {
                 let (phones, gone) = self.phones.entry(aor.to_string()).or_default();
                 phones.insert(key);
                 if gone.take().is_some_and(|gone| now.since(gone) > FLOW_GRACE) {
-                    self.idle.insert(PersonId::new(&**aor), now);
+                    self.idle.insert(PersonId::new(aor), now);
                 }
             }
             What::Unbound { aor, binding, .. } => {

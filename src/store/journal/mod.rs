@@ -75,10 +75,21 @@ pub struct Journal {
     dir: PathBuf,
     run: u32,
     last: u32,
-    /// Locked while this lives; the kernel unlocks it when a process dies.
-    run_file: File,
+    run_file: Held,
     cuts: Vec<Cut>,
     limits: WriterLimits,
+}
+
+/// Locked while this lives; the kernel unlocks it when a process dies. Unlocked by hand, for a child that
+/// is being forked just then shares the lock until it is another program.
+#[derive(Debug)]
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing unlocks as well, if nobody shares it.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Journal {
@@ -104,6 +115,7 @@ impl Journal {
             Err(fs::TryLockError::WouldBlock) => return Err(JournalError::InUse(path)),
             Err(fs::TryLockError::Error(e)) => return Err(JournalError::Io(path, e)),
         }
+        let run_file = Held(run_file);
         let cuts = cut::cut_torn_tails(dir).map_err(io)?;
         let seen = Segment::list(dir).map_err(io)?.last().map_or(0, |s| s.run);
         let mut journal = Self {
@@ -146,9 +158,9 @@ impl Journal {
     /// It cannot be noted down; a full disk is no error.
     pub fn mint(&mut self, wall: Timestamp) -> io::Result<u32> {
         let mut text = String::new();
-        self.run_file.rewind()?;
+        self.run_file.0.rewind()?;
         // A run file that is no number counts as empty: the segments' names are a second witness.
-        let _ = self.run_file.read_to_string(&mut text);
+        let _ = self.run_file.0.read_to_string(&mut text);
         let noted = text.trim().parse().unwrap_or(0u32).max(self.last);
         let next = u32::try_from(wall.as_second()).unwrap_or(0).max(noted.saturating_add(1));
         self.last = next;
@@ -156,7 +168,7 @@ impl Journal {
             file.rewind()?;
             file.write_all(format!("{next:010}\n").as_bytes())
         };
-        match note(&mut self.run_file) {
+        match note(&mut self.run_file.0) {
             Err(e) if !is_full(&e) => Err(e),
             _ => Ok(next),
         }
@@ -183,4 +195,22 @@ pub fn server_started(at: Timestamp) -> Event {
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_was_let_go_is_free_whoever_still_shares_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Journal::open(folder.path(), Timestamp::UNIX_EPOCH);
+        let journal = open().expect("free");
+        // As a child that is being forked does.
+        let shared = journal.run_file.0.try_clone().expect("a handle");
+        assert!(matches!(open(), Err(JournalError::InUse(_))));
+        drop(journal);
+        open().expect("free again");
+        drop(shared);
+    }
 }

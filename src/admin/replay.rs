@@ -8,7 +8,7 @@
 
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +65,13 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Printed, Fa
     if let Some(error) = replay.failed {
         return Err(error.into());
     }
+    let unseen = replay.unseen();
     let mut report = replay.report;
     report.damaged += damaged;
+    if let Some((first, ..)) = report.rehearsed.first_mut() {
+        first.news.extend(unseen.iter().map(|person| (person.clone(), Seen::Gone)));
+    }
+    report.unseen = unseen;
     Ok(report.printed(&config.settings, (since, until)).warning(warnings))
 }
 
@@ -203,6 +208,14 @@ impl Replay<'_> {
             }
         }
         news
+    }
+
+    /// People with a phone's account of whom no decision says whether they were there.
+    fn unseen(&self) -> BTreeSet<PersonId> {
+        let directories = self.directories.values().flatten();
+        let people = directories.flat_map(|directory| directory.agents());
+        let people = people.map(|(_, person)| &person.id);
+        people.filter(|person| !self.known.contains_key(*person)).cloned().collect()
     }
 
     fn policy(&mut self, hash: &str) -> Result<Option<Arc<Policy>>, StoreError> {

@@ -217,6 +217,21 @@ fn waits_change_by_what_a_shorter_wrap_up_or_a_shorter_step_says() {
 }
 
 #[test]
+fn whom_no_decision_asked_for_answers_nothing_and_is_named() {
+    let scene = Scene::new();
+    small(&scene, &[(0, Some(3), 20), (40, Some(3), 20)], Outcome::Abandoned);
+    let text = std::fs::read_to_string(scene.config().join("policy.toml")).expect("there");
+    let others = text.replace("{ to = \"role operator\",", "{ to = \"role manager\",");
+    let file = scene.write("others.toml", others.as_bytes());
+    let report = replayed(&scene, &file, &[]);
+    let answered = |which: &str| report["service"][which]["answered"].as_i64();
+    assert_eq!((answered("old"), answered("new")), (Some(2), Some(0)), "{report}");
+    let said = scene.ok(&["replay", "--policy", &file]);
+    assert!(said.contains("no decision asked for, so gone: "), "{said}");
+    assert!(said.contains("role manager → role shift_leader → callback ("), "{said}");
+}
+
+#[test]
 fn calls_that_a_restart_cut_are_no_promises() {
     let scene = Scene::new();
     small(&scene, &[(0, Some(3), 20), (20, None, 8)], Outcome::CutByRestart);

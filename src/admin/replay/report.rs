@@ -1,6 +1,6 @@
 //! What a replay found, for eyes and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::super::output::{Printed, one_line, table};
-use crate::domain::Settings;
+use crate::domain::{PersonId, Settings};
 use crate::policy::{Decision, Ending};
 use crate::rehearsal::{Arrival, Lost, Rules, Service, Usual, rehearse};
 use crate::store::register::PastDecision;
@@ -25,7 +25,7 @@ const ASSUMPTIONS: [&str; 8] = [
     "settings, limits and times (wrap-up, back-off) are those of today's telefonist.toml, without limits on trunks",
     "a phone that rings is answered after the recorded time; nobody refuses, and a missed call locks nobody",
     "who was gone (logged out, paused, no phone) when a call was decided is gone until a later decision saw them \
-     there; whom no decision asked for counts as there",
+     there; whom no decision asked for counts as gone",
     "nobody is busy with anything but these calls",
     "a caller who gave up has the recorded patience, everybody else waits to the plan's end",
     "a call that nobody answered would have rung and lasted as long as the mean of the others",
@@ -51,6 +51,8 @@ pub(super) struct Report {
     recorded: Service,
     /// Calls that come again, with the rules of then and the new ones.
     pub(super) rehearsed: Vec<(Arrival, Rules, Rules)>,
+    /// Whom no decision asked for.
+    pub(super) unseen: BTreeSet<PersonId>,
 }
 
 /// Whom the plan rings in which order, and how it ends.
@@ -122,6 +124,7 @@ impl Report {
             "service": {
                 "recorded": figures(&self.recorded), "old": figures(&old), "new": figures(&new),
                 "rehearsed": self.rehearsed.len(), "assumptions": ASSUMPTIONS,
+                "never_asked_for": self.unseen,
             },
         });
         Printed { found: other > 0, ..Printed::new(text, json) }
@@ -186,6 +189,11 @@ impl Report {
              policies (at most the first {REHEARSED_MAX}). It was assumed:\n"
         ));
         text.extend(ASSUMPTIONS.map(|assumed| format!("  - {assumed}\n")));
+        if !self.unseen.is_empty() {
+            let names: Vec<&str> = self.unseen.iter().map(PersonId::as_str).collect();
+            let named = names[..names.len().min(SHOWN_MAX)].join(", ");
+            text.push_str(&format!("  - no decision asked for, so gone: {named}\n"));
+        }
         text.push_str(&format!("  - these means: {ring:.1} s of ringing, {talk:.1} s of talk\n"));
         text
     }
@@ -232,7 +240,9 @@ fn in_words(call: &Value, times: bool) -> String {
         let steps = plan["steps"].as_array().into_iter().flatten();
         let steps: Vec<String> = steps.map(|step| step_in_words(step, times)).collect();
         let word = |field: &str| plan[field].as_str().unwrap_or_default().to_owned();
-        let way = format!("{} ({}): {}", word("rule"), word("why"), steps.join(" → "));
+        let ending = ending_in_words(&plan["ending"]);
+        let steps = steps.into_iter().chain([ending]).collect::<Vec<_>>().join(" → ");
+        let way = format!("{} ({}): {steps}", word("rule"), word("why"));
         one_line(&way).into_owned()
     };
     let at = call["arrived_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
@@ -240,6 +250,15 @@ fn in_words(call: &Value, times: bool) -> String {
     let key = call["call"].as_str().unwrap_or_default();
     let (old, new) = (side(&call["old"]), side(&call["new"]));
     format!("  {key} {}\n    old {old}\n    new {new}\n", at.unwrap_or_default())
+}
+
+fn ending_in_words(ending: &Value) -> String {
+    let word = |field: &str| ending[field].as_str();
+    let what = word("ending").unwrap_or_default().replace('_', " ");
+    match word("owner").or(word("trunk")) {
+        Some(whose) => format!("{what} ({whose})"),
+        None => what,
+    }
 }
 
 fn step_in_words(step: &Value, times: bool) -> String {

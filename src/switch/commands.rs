@@ -145,7 +145,9 @@ impl Switch {
         let closed = self.core.directory.position_closed(&person.id);
         let (state, reason) = match closed {
             Some(order) => {
-                ("not_ready", Some(format!("position closed {}", order.by_whom()).into()))
+                let why = format!("position closed {}", order.by_whom());
+                // The call that they are on goes on.
+                (if state == "talking" { state } else { "not_ready" }, Some(why.into()))
             }
             None => (state, reason),
         };

@@ -127,11 +127,12 @@ impl Phone {
         self.calls.get(call_id).is_some_and(|call| call.tag != self.tag())
     }
 
-    /// Calls that this phone shows; one that it answers after CANCEL has a BYE on its way.
+    /// Calls that this phone shows; one that it answers after CANCEL, or a second time, has a BYE on its way.
     pub fn engaged(&self) -> usize {
+        let own = self.tag();
         let busy = |c: &&Incoming| match c.stage {
             Stage::Ringing => !c.cancelled && !matches!(c.plan, Plan::Silent | Plan::TryingOnly),
-            Stage::Answered => !c.cancelled,
+            Stage::Answered => !c.cancelled && c.tag == own,
             Stage::Over => false,
         };
         self.calls.values().filter(busy).count()

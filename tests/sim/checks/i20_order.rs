@@ -73,11 +73,18 @@ fn longest_idle(sim: &Sim, story: &Story, agent: &PersonId, step: usize) -> Foun
         let view = sim.directory.agent(&other).map(|agent| sim.shared.board.presence(agent));
         let idle = view.is_some_and(|view| view.is_free());
         let longer = sim.book.idle_since(&other) + Duration::from_secs(1) < mine;
-        // Helpers (B7) are there for a group only while its callers wait.
-        let alike = roles(agent).zip(roles(&other)).is_some_and(|(a, b)| !a.is_disjoint(&b));
+        // Helpers (B7) are there for a group only while its callers wait, and after its own people.
+        let operator: Role = "operator".into();
+        let alike = roles(agent).zip(roles(&other)).is_some_and(|(a, b)| {
+            !a.is_disjoint(&b) && a.contains(&operator) == b.contains(&operator)
+        });
         must(!(idle && longer && alike), || {
             let since = sim.book.idle_since(&other);
-            format!("{agent} (idle since {mine:?}) gets the call, {other} is idle since {since:?}")
+            let board = view.map(|view| view.since);
+            format!(
+                "{agent} (idle since {mine:?}) gets the call, {other} is idle since {since:?}, by the board \
+                 {board:?}"
+            )
         })?;
     }
     Ok(())

@@ -63,6 +63,7 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
     let chosen: Vec<usize> =
         (0..decided.plan.steps.len()).filter(|step| which(call, *step)).collect();
     let Some(decided) = &mut call.decision else { return };
+    call.line.somebody_closed = None;
     for (i, step) in decided.plan.steps.iter_mut().enumerate() {
         // A step's words are its own within a route.
         let found = moves.get(&i).or_else(|| fresh.iter().find(|f| f.to == step.to));

@@ -196,8 +196,14 @@ impl Calls {
 
 /// Somebody of a step that holds the call, or did not because nobody was there, was out of hours when it was
 /// read, and is in them now.
-fn has_opened(env: &Env<'_>, call: &Call) -> bool {
+fn has_opened(env: &Env<'_>, call: &mut Call) -> bool {
     let Some(current) = call.line.step else { return false };
+    // Of a thousand people usually none: who comes or goes must not cost a look at each for each caller.
+    let plan = call.decision.as_ref().map(|decided| &decided.plan);
+    let closed = || plan.is_some_and(|p| p.steps.iter().flat_map(|s| &s.people).any(|c| c.closed));
+    if !*call.line.somebody_closed.get_or_insert_with(closed) {
+        return false;
+    }
     let steps = (0..=current).filter(|step| *step == current || call.line.keeps(*step));
     let people = steps.filter_map(|step| call.plan_step(step)).flat_map(|step| &step.people);
     let mut closed = people.filter(|candidate| candidate.closed);

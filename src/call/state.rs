@@ -149,6 +149,8 @@ pub struct Line {
     pub turned_away: BTreeSet<AgentId>,
     /// Who of them is gone, though the board will say so a moment later only.
     pub going: BTreeSet<AgentId>,
+    /// Somebody of the plan was out of hours when it was read last; unknown until it is asked.
+    pub somebody_closed: Option<bool>,
     /// The plan is over; only a phone that still rings keeps the call.
     pub exhausted: bool,
     /// A queue was full.

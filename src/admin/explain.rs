@@ -8,7 +8,7 @@ use super::ask::Line;
 use super::context::Context;
 use super::output::{Failure, Printed, one_line};
 use crate::domain::{Number, TrunkId};
-use crate::policy::{Decision, Ending, Facts, Presence, Step, decide};
+use crate::policy::{Decision, Ending, Facts, Presence, StepShown, decide};
 use crate::server::{Ask, compile, directory};
 use crate::store::{FollowOptions, Follower};
 use crate::switch::{Command, Identified};
@@ -118,7 +118,7 @@ fn in_words(decision: &Decision) -> String {
     out
 }
 
-fn step_in_words(n: usize, step: &Step) -> String {
+fn step_in_words(n: usize, step: &StepShown) -> String {
     let only = if step.only { ", earlier queues let go" } else { "" };
     let mut out = format!(
         "  {n}. {} ({}): ring {}, wait {}{only}\n",

@@ -185,7 +185,7 @@ impl Replay<'_> {
             || self.directories.len() >= KEPT_MAX - 1
             || self.policies.len() >= KEPT_MAX - 1;
         if !self.is_full {
-            let news = self.news(grounds, &again);
+            let news = self.news((grounds, &then), &again);
             let old = Rules { policy, directory: then };
             let new = Rules { policy: self.new.clone(), directory: now };
             self.report.rehearsed.push((arrival(past, grounds, news), old, new));
@@ -195,16 +195,22 @@ impl Replay<'_> {
 
     /// Of whom this decision knew something else than the one before. Why the directory itself lets
     /// somebody be gone, the rehearsal's knows too.
-    fn news(&mut self, grounds: &Grounds, decision: &Decision) -> Vec<(PersonId, Seen)> {
+    fn news(
+        &mut self,
+        (grounds, then): (&Grounds, &Directory),
+        decision: &Decision,
+    ) -> Vec<(PersonId, Seen)> {
         let mut news = Vec::new();
-        for person in decision.plan.steps.iter().flat_map(|step| &step.people) {
-            let seen = match person.presence {
+        let people = decision.plan.steps.iter().flat_map(|step| step.people.iter());
+        for member in people.filter(|member| member.may_come_free()) {
+            let seen = match grounds.presence(member.agent) {
                 Presence::Free | Presence::Busy { .. } => Seen::There,
-                Presence::Gone { .. } if grounds.asked(person.agent) => Seen::Gone,
-                Presence::Gone { .. } | Presence::Unknown => continue,
+                Presence::Gone { .. } => Seen::Gone,
+                Presence::Unknown => continue,
             };
-            if self.known.insert(person.person.clone(), seen) != Some(seen) {
-                news.push((person.person.clone(), seen));
+            let Some(person) = then.person(member.agent) else { continue };
+            if self.known.insert(person.id.clone(), seen) != Some(seen) {
+                news.push((person.id.clone(), seen));
             }
         }
         news

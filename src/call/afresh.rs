@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use crate::domain::{CallKey, QueueId};
 use crate::policy::{Facts, Step, moved_step, steps_again};
 
-use super::presence::presence;
 use super::state::{Call, Phase};
 use super::{Calls, Env};
 
@@ -53,12 +52,13 @@ impl Calls {
 pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, usize) -> bool) {
     let Some(decided) = &call.decision else { return };
     let facts = Facts { at: env.wall, ..decided.facts.clone() };
-    let live = |agent| presence(&env.board.presence(agent));
     let rule = (&*decided.rule, &call.line.unwaited[..]);
-    let fresh = steps_again(&call.policy, env.directory, &facts, &live, rule);
-    let moves = call.line.moves.iter().map(|(i, (to, by))| {
-        (*i, moved_step(&call.policy, env.directory, &facts, &live, (to, by)))
-    });
+    let fresh = steps_again(&call.policy, env.directory, &facts, rule);
+    let moves = call
+        .line
+        .moves
+        .iter()
+        .map(|(i, (to, by))| (*i, moved_step(&call.policy, env.directory, &facts, (to, by))));
     let moves: BTreeMap<usize, Step> = moves.collect();
     let chosen: Vec<usize> =
         (0..decided.plan.steps.len()).filter(|step| which(call, *step)).collect();
@@ -68,8 +68,9 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
         // A step's words are its own within a route.
         let found = moves.get(&i).or_else(|| fresh.iter().find(|f| f.to == step.to));
         let found = found.filter(|_| chosen.contains(&i));
-        if let Some(Step { people, queues, note, .. }) = found.cloned() {
-            (step.people, step.queues, step.note) = (people, queues, note);
+        if let Some(Step { people, stands_in_for, queues, note, .. }) = found.cloned() {
+            (step.people, step.stands_in_for) = (people, stands_in_for);
+            (step.queues, step.note) = (queues, note);
         }
     }
 }

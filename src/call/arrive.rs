@@ -8,7 +8,7 @@ use crate::sip::{Builder, Header, Message};
 use crate::transaction::ServerTx;
 
 use super::caller::{self, Called, Caller};
-use super::presence::Words;
+use super::presence::presence;
 use super::relay::Relays;
 use super::state::{Call, Decided, Incoming, Line, Phase};
 use super::{Calls, Direction, Effect, Env, Outcome, Party, What};
@@ -215,8 +215,7 @@ impl Calls {
             index: found.index,
         };
         let board = env.board;
-        let words = Words::default();
-        let now = |agent| words.presence(&board.presence(agent));
+        let now = |agent| presence(&board.presence(agent));
         let (decision, grounds) = Grounds::decide(&call.policy, env.directory, facts, &now);
         let facts = grounds.facts.clone();
         env.event(What::Routed {
@@ -225,8 +224,8 @@ impl Calls {
             rule: decision.rule.clone(),
             clause: decision.clause.clone(),
             policy: decision.policy.clone(),
-            explanation: Some(Box::new(decision.explanation)),
-            grounds: Some(Box::new(grounds)),
+            explanation: Some(Arc::new(decision.explanation)),
+            grounds: Some(Arc::new(grounds)),
         });
         tracing::info!(rule = %decision.rule, clause = %decision.clause, "routed");
         let Decision { rule, clause, plan, .. } = decision;

@@ -146,10 +146,10 @@ pub enum What {
         /// Hash of the policy's text.
         policy: Arc<str>,
         /// The whole reason. `None` when memory was short (a counter says how often).
-        explanation: Option<Box<Explanation>>,
+        explanation: Option<Arc<Explanation>>,
         /// What it rested on, for `Grounds::replay`. `None` too in journals of the first days.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        grounds: Option<Box<Grounds>>,
+        grounds: Option<Arc<Grounds>>,
     },
     /// A step of the plan began.
     StepBegan {

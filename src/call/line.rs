@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::acd::{Ask, Assignment, Flags, Strategy};
 use crate::domain::{AgentId, CallKey, Moment, QueueId};
-use crate::policy::{Pick, Stand, Step, following};
+use crate::policy::{Member, Pick, Stand, Step, following};
 
 use super::afresh::read_again;
 use super::presence::gone;
@@ -132,7 +132,7 @@ impl Calls {
         // Skipped at once; who comes back while the caller waits elsewhere finds them here.
         if let Some(nobody) = nobody {
             call.line.taken.insert(index);
-            let people = step.people.iter().map(|person| (step.to.clone(), person.agent));
+            let people = step.people.iter().map(|member| (step.to.clone(), member.agent));
             call.line.unwaited.extend(people);
             return Err(nobody);
         }
@@ -200,13 +200,14 @@ fn has_opened(env: &Env<'_>, call: &mut Call) -> bool {
     let Some(current) = call.line.step else { return false };
     // Of a thousand people usually none: who comes or goes must not cost a look at each for each caller.
     let plan = call.decision.as_ref().map(|decided| &decided.plan);
-    let closed = || plan.is_some_and(|p| p.steps.iter().flat_map(|s| &s.people).any(|c| c.closed));
+    let closed =
+        || plan.is_some_and(|p| p.steps.iter().flat_map(|s| s.people.iter()).any(|c| c.closed));
     if !*call.line.somebody_closed.get_or_insert_with(closed) {
         return false;
     }
     let steps = (0..=current).filter(|step| *step == current || call.line.keeps(*step));
-    let people = steps.filter_map(|step| call.plan_step(step)).flat_map(|step| &step.people);
-    let mut closed = people.filter(|candidate| candidate.closed);
+    let people = steps.filter_map(|step| call.plan_step(step)).flat_map(|step| step.people.iter());
+    let mut closed = people.filter(|member| member.closed);
     closed.any(|c| !env.board.presence(c.agent).flags.contains(Flags::OFF_SHIFT))
 }
 
@@ -224,28 +225,12 @@ fn strategy(order: &Pick) -> Strategy {
 
 /// Why nobody of a step is worth waiting for; `None` if somebody is free or busy.
 pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc<str>> {
-    let mut reasons = Vec::new();
-    let mut is_alone = true;
-    for candidate in &step.people {
-        if let Some(order) = env.directory.position_closed(&candidate.person) {
-            reasons.push(format!("{} position closed by {} (B8)", candidate.person, order.by));
-            continue;
-        }
-        let (stand, why) = if candidate.closed {
-            (Stand::Gone, "department closed")
-        } else if let Some(why) = gone(&env.board.presence(candidate.agent)) {
-            (Stand::Gone, why)
-        } else if call.line.turned_away.contains(&candidate.agent) {
-            is_alone &= call.line.going.contains(&candidate.agent);
-            (Stand::TurnedAway, "did not take this call")
-        } else {
-            (Stand::Here, "")
-        };
-        if stand.holds() {
-            return None;
-        }
-        reasons.push(format!("{} {why}", candidate.person));
+    if step.people.iter().any(|member| stand(env, call, member).0.holds()) {
+        return None;
     }
+    let turned_away = |m: &&Member| stand(env, call, m).0 == Stand::TurnedAway;
+    let mut turned_away = step.people.iter().filter(turned_away);
+    let is_alone = turned_away.all(|m| call.line.going.contains(&m.agent));
     // Clause B7: helpers may be there. While nobody of the group is (B4), help opens a moment later.
     let is_here = |agent: &AgentId| {
         !env.board.presence(*agent).is_gone() && !call.line.turned_away.contains(agent)
@@ -263,5 +248,29 @@ pub(super) fn nobody_left(env: &Env<'_>, call: &Call, step: &Step) -> Option<Arc
         let note = step.note.as_deref().unwrap_or("nobody");
         return Some(format!("{}: {note}", step.to).into());
     }
+    let reason = |m: &Member| {
+        let person = env.person(m.agent)?;
+        Some(match env.directory.position_closed_at(m.agent) {
+            Some(order) => format!("{person} position closed by {} (B8)", order.by),
+            None => format!("{person} {}", stand(env, call, m).1),
+        })
+    };
+    let reasons: Vec<String> = step.people.iter().filter_map(reason).collect();
     Some(format!("{}: {}", step.to, reasons.join(", ")).into())
+}
+
+/// How somebody of a step stands to a call now, and why so.
+fn stand(env: &Env<'_>, call: &Call, member: &Member) -> (Stand, &'static str) {
+    let agent = member.agent;
+    if env.directory.position_closed_at(agent).is_some() {
+        (Stand::Gone, "position closed")
+    } else if member.closed {
+        (Stand::Gone, "department closed")
+    } else if let Some(why) = gone(&env.board.presence(agent)) {
+        (Stand::Gone, why)
+    } else if call.line.turned_away.contains(&agent) {
+        (Stand::TurnedAway, "did not take this call")
+    } else {
+        (Stand::Here, "")
+    }
 }

@@ -4,7 +4,6 @@ use crate::domain::{CallKey, PersonId};
 use crate::policy::{Facts, MoveTo, moved_step};
 
 use super::line::nobody_left;
-use super::presence::presence;
 use super::state::{Call, Phase};
 use super::{Calls, Env, What};
 
@@ -52,8 +51,7 @@ impl Calls {
             return Err(format!("call {key} was moved too often"));
         }
         let facts = Facts { at: env.wall, ..decided.facts.clone() };
-        let live = |agent| presence(&env.board.presence(agent));
-        let step = moved_step(&call.policy, env.directory, &facts, &live, (to, by));
+        let step = moved_step(&call.policy, env.directory, &facts, (to, by));
         if let Some(why) = nobody_left(env, call, &step) {
             return Err(format!("{why}: call {key} stays where it is"));
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::acd::{After, Assignment};
-use crate::domain::{AgentId, BACKOFF_MIN, CallKey, LockAfter, Moment, PersonId, QueueId};
+use crate::domain::{AgentId, BACKOFF_MIN, CallKey, LockAfter, Moment, QueueId};
 use crate::policy::{Pick, Step};
 use crate::sip::Message;
 
@@ -147,8 +147,8 @@ impl Calls {
         call.offers += 1;
         self.offer_count += 1;
         let id = self.offer_count;
-        if let Some(person) = seat.and_then(|s| env.person(s.agent)) {
-            self.record_offer(env, call, (person, why), kind, targets.len());
+        if let Some(seat) = seat {
+            self.record_offer(env, call, (seat.agent, why), kind, targets.len());
         }
         let mut forks = Vec::with_capacity(targets.len());
         for target in targets {
@@ -186,24 +186,25 @@ impl Calls {
         &self,
         env: &mut Env<'_>,
         call: &Call,
-        (agent, why): (PersonId, Option<Arc<str>>),
+        (agent, why): (AgentId, Option<Arc<str>>),
         kind: Kind,
         phones: usize,
     ) {
+        let Some(person) = env.person(agent) else { return };
         let (step, at) = match kind {
             Kind::Distributed { step, at, .. } => (step, at),
             Kind::Direct => (0, env.now),
         };
-        let mut people = call.plan_step(step).into_iter().flat_map(|s| &s.people);
+        let named = |step: &&Step| step.people.iter().any(|member| member.agent == agent);
         let stands_in_for =
-            people.find(|c| c.person == agent).and_then(|c| c.stands_in_for.clone());
+            call.plan_step(step).filter(named).and_then(|step| step.stands_in_for.clone());
         // Whose phones these are is nobody's business at this level.
         tracing::info!(offer = call.offers, phones, "offered");
-        tracing::debug!(%agent, "offered to");
+        tracing::debug!(agent = %person, "offered to");
         let offered = What::Offered {
             call: call.key,
             offer: call.offers,
-            agent,
+            agent: person,
             stands_in_for,
             step: step as u16,
             phones: phones as u16,

@@ -1,43 +1,22 @@
 //! A board word as clause C7 reads it.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
 use crate::acd::{AgentState, AgentView, Flags};
 use crate::policy::Presence;
 
 /// Gone, busy or free, with the reason that people see.
 pub fn presence(view: &AgentView) -> Presence {
-    Words::default().presence(view)
-}
-
-/// The reasons of many people, each word made once.
-#[derive(Default)]
-pub(super) struct Words(RefCell<Vec<(&'static str, Arc<str>)>>);
-
-impl Words {
-    /// As [`presence`].
-    pub(super) fn presence(&self, view: &AgentView) -> Presence {
-        match (gone(view), busy(view)) {
-            (Some(why), _) => Presence::Gone { why: self.word(why) },
-            (None, Some(why)) => Presence::Busy { why: self.word(why) },
-            (None, None) => Presence::Free,
-        }
-    }
-
-    fn word(&self, why: &'static str) -> Arc<str> {
-        let mut known = self.0.borrow_mut();
-        if let Some((_, word)) = known.iter().find(|(text, _)| *text == why) {
-            return word.clone();
-        }
-        let word: Arc<str> = why.into();
-        known.push((why, word.clone()));
-        word
+    match (gone(view), busy(view)) {
+        (Some(why), _) => Presence::Gone { why: why.into() },
+        (None, Some(why)) => Presence::Busy { why: why.into() },
+        (None, None) => Presence::Free,
     }
 }
 
 /// Why the agent is skipped at once; `None` if not.
 pub fn gone(view: &AgentView) -> Option<&'static str> {
+    if !view.is_gone() {
+        return None;
+    }
     let reasons = [
         (Flags::ABSENT, "absent"),
         (Flags::POSITION_CLOSED, "position closed"),

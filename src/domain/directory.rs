@@ -157,6 +157,14 @@ pub struct DirectoryRows {
 /// A group's name: the role, and the department if it is only that one's.
 type GroupKey = (Role, Option<DepartmentId>);
 
+/// A person's place, as far as it follows from the rest.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    calendar: Option<Arc<Calendar>>,
+    has_absences: bool,
+    closed: bool,
+}
+
 /// Superiors above a person that are ever asked.
 const SUPERIORS_MAX: usize = 8;
 
@@ -176,6 +184,8 @@ pub struct Directory {
     orders: Orders,
     /// What `orders` say of people's positions.
     closed_positions: BTreeMap<PersonId, Standing>,
+    /// By agent: what each decision asks of everybody in a large group, found once.
+    places: Vec<Place>,
     groups_max: u16,
     hash: Arc<str>,
 }
@@ -227,6 +237,7 @@ impl Directory {
             // Of two that hold on the same day the one with a deputy counts (clause C1).
             absences.sort_by_key(|a| (a.deputy.is_none(), a.from, a.id));
         }
+        next.fill_places();
         next.hash = record::hash(&next.record());
         if problems.is_empty() { Ok(next) } else { Err(problems) }
     }
@@ -283,6 +294,18 @@ impl Directory {
             let closed_by = self.orders.closed(&name).cloned();
             self.groups.insert(key, Group { role, department, queue, members, closed_by });
         }
+    }
+
+    fn fill_places(&mut self) {
+        let place = |person: &Option<Arc<Person>>| {
+            let Some(person) = person else { return Place::default() };
+            Place {
+                calendar: self.calendar_of(person).cloned(),
+                has_absences: self.absences.contains_key(&person.id),
+                closed: self.closed_positions.contains_key(&person.id),
+            }
+        };
+        self.places = self.people.iter().map(place).collect();
     }
 
     /// Everybody of this snapshot, by agent.
@@ -390,18 +413,39 @@ impl Directory {
         self.calendar(&self.department(person.department.as_ref()?)?.calendar)
     }
 
+    /// The calendar of the department of who is at a place.
+    pub fn calendar_at(&self, agent: AgentId) -> Option<&Arc<Calendar>> {
+        self.places.get(agent.index())?.calendar.as_ref()
+    }
+
+    /// [`Self::absence`] of who is at a place.
+    pub fn absence_at(&self, agent: AgentId, at: Timestamp) -> Option<&Absence> {
+        let place = self.places.get(agent.index()).filter(|place| place.has_absences)?;
+        let today = place.calendar.as_ref().map_or_else(|| utc_day(at), |c| c.today(at));
+        self.absence_on(self.person(agent)?, today)
+    }
+
+    /// What closed the position of who is at a place (clause B8).
+    pub fn position_closed_at(&self, agent: AgentId) -> Option<&Standing> {
+        self.places.get(agent.index()).filter(|place| place.closed)?;
+        self.position_closed(&self.person(agent)?.id)
+    }
+
     /// The absence that holds for a person at `at`, by the local day of their department (UTC if
     /// none). Of several the one with a deputy, then the one that began first.
     pub fn absence(&self, person: &Person, at: Timestamp) -> Option<&Absence> {
-        let absences = self.absences.get(&person.id)?;
-        let today = self.local_day(person, at);
-        absences.iter().find(|a| a.from <= today && today <= a.to)
+        self.absences.get(&person.id)?;
+        self.absence_on(person, self.local_day(person, at))
+    }
+
+    fn absence_on(&self, person: &Person, today: Date) -> Option<&Absence> {
+        self.absences_of(&person.id).iter().find(|a| a.from <= today && today <= a.to)
     }
 
     /// A person's day at `at`: by the clock of their department (UTC if none).
     pub fn local_day(&self, person: &Person, at: Timestamp) -> Date {
         let calendar = self.calendar_of(person);
-        calendar.map_or_else(|| TimeZone::UTC.to_datetime(at).date(), |c| c.today(at))
+        calendar.map_or_else(|| utc_day(at), |c| c.today(at))
     }
 
     /// All absences known, by person.
@@ -453,6 +497,10 @@ impl Directory {
         let absence = self.absence(self.person(agent)?, at)?;
         self.agent(absence.deputy.as_ref()?)
     }
+}
+
+fn utc_day(at: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(at).date()
 }
 
 fn check_limits(previous: Option<&Directory>, limits: DirectoryLimits) -> Vec<String> {

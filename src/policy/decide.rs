@@ -32,7 +32,7 @@ pub fn decide(
     presence: &dyn Fn(AgentId) -> Presence,
 ) -> Decision {
     let seen = Seen::new(policy, directory, facts);
-    let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
+    let resolver = Resolver { policy, directory, seen: &seen, open: Cell::new(None) };
     let mut notes = notes(policy.settings(), &seen);
     let (tried, rule) = first_match(policy, directory, &seen);
     let steps = rule.map_or_else(Vec::new, |rule| resolver.steps(&rule.steps));
@@ -45,7 +45,7 @@ pub fn decide(
     let explanation = Explanation {
         facts: facts_shown(&seen),
         rules: tried,
-        steps: steps.iter().map(Step::shown).collect(),
+        steps: steps.iter().map(|step| resolver.shown(step, presence)).collect(),
         ending: ending.clone(),
         notes: notes.into_iter().map(Arc::from).collect(),
     };
@@ -65,11 +65,10 @@ pub fn steps_again(
     policy: &Policy,
     directory: &Directory,
     facts: &Facts,
-    presence: &dyn Fn(AgentId) -> Presence,
     (rule, unwaited): (&str, &[(Arc<str>, AgentId)]),
 ) -> Vec<Step> {
     let seen = Seen::new(policy, directory, facts);
-    let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
+    let resolver = Resolver { policy, directory, seen: &seen, open: Cell::new(None) };
     let rule = policy.rules.iter().find(|r| *r.name == *rule);
     rule.map_or_else(Vec::new, |rule| resolver.steps_but(&rule.steps, unwaited))
 }
@@ -120,11 +119,11 @@ fn ending(
         None => None,
     };
     let owner = resolver.owner(named, notes);
-    let mut people = steps.iter().flat_map(|step| &step.people).peekable();
-    let Some(first) = people.peek().map(|candidate| candidate.agent) else {
+    let mut people = steps.iter().flat_map(|step| step.people.iter()).peekable();
+    let Some(first) = people.peek().map(|member| member.agent) else {
         return Ending::Callback { owner };
     };
-    if !people.all(|candidate| candidate.closed) {
+    if !people.all(|member| member.closed) {
         return Ending::Callback { owner };
     }
     let directory = resolver.directory;

@@ -45,17 +45,15 @@ impl Grounds {
         (decision, Grounds { facts, presence, directory: directory.hash().clone() })
     }
 
-    /// The decision asked how this person is, and they were not free.
-    pub fn asked(&self, agent: AgentId) -> bool {
-        self.presence.binary_search_by_key(&agent, |(asked, _)| *asked).is_ok()
+    /// How this person was, if the decision asked.
+    pub fn presence(&self, agent: AgentId) -> Presence {
+        let known = self.presence.binary_search_by_key(&agent, |(asked, _)| *asked);
+        known.map_or(Presence::Free, |place| self.presence[place].1.clone())
     }
 
     /// The same decision again, under the policy and the directory that the hashes name.
     pub fn replay(&self, policy: &Policy, directory: &Directory) -> Decision {
-        decide(policy, directory, &self.facts, &|agent| {
-            let known = self.presence.binary_search_by_key(&agent, |(asked, _)| *asked);
-            known.map_or(Presence::Free, |place| self.presence[place].1.clone())
-        })
+        decide(policy, directory, &self.facts, &|agent| self.presence(agent))
     }
 }
 
@@ -130,7 +128,7 @@ mod runs {
 mod tests {
     use super::*;
 
-    fn busy(why: &str) -> Presence {
+    fn busy(why: &'static str) -> Presence {
         Presence::Busy { why: why.into() }
     }
 

@@ -29,6 +29,7 @@ mod plan;
 mod problem;
 mod proof;
 mod reach;
+mod reason;
 mod resolve;
 mod rule;
 mod seen;
@@ -54,11 +55,12 @@ pub use help::Help;
 pub use moved::{MoveTo, moved_step};
 pub use options::{DebtorFirst, PolicySettings, VipDebtor};
 pub use plan::{
-    Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Plan, Presence,
-    RuleTried, Step,
+    Candidate, Decision, Ending, Explanation, FactShown, Facts, IndexState, Member, Plan, Presence,
+    RuleTried, Step, StepShown,
 };
 pub use problem::{Problem, Severity, Source, did_you_mean};
 pub use proof::Proven;
+pub use reason::Reason;
 
 use calendars::Calendars;
 use numbers::{Dialled, Numbers};

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::Policy;
 use super::choice::Choice;
 use super::fields::At;
-use super::plan::{Facts, Presence, Step};
+use super::plan::{Facts, Step};
 use super::resolve::Resolver;
 use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
-use crate::domain::{AgentId, Directory, GroupName, PersonId};
+use crate::domain::{Directory, GroupName, PersonId};
 
 /// Where a call is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,6 @@ pub fn moved_step(
     policy: &Policy,
     directory: &Directory,
     facts: &Facts,
-    presence: &dyn Fn(AgentId) -> Presence,
     (to, by): (&MoveTo, &PersonId),
 ) -> Step {
     let target = match to {
@@ -71,6 +70,6 @@ pub fn moved_step(
         span: 0..0,
     };
     let seen = Seen::new(policy, directory, facts);
-    let resolver = Resolver { policy, directory, seen: &seen, presence, open: Cell::new(None) };
+    let resolver = Resolver { policy, directory, seen: &seen, open: Cell::new(None) };
     resolver.steps(std::slice::from_ref(&rule)).remove(0)
 }

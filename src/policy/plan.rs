@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::choice::Pick;
+use super::reason::Reason;
 use crate::domain::{AgentId, Client, Number, PersonId, QueueId, TrunkId};
 
 /// How the client index answered (clause A1: never an error).
@@ -60,13 +61,13 @@ pub enum Presence {
     Free,
     /// The caller may wait.
     Busy {
-        /// `talking`, `being offered a call`, `wrap-up`, `back-off`, …
-        why: Arc<str>,
+        /// `on a call`, `being offered a call`, `wrap-up`, …
+        why: Reason,
     },
     /// Skipped at once.
     Gone {
         /// `absent (leave to 2026-03-04)`, `closed`, `logged out`, `no phone`, `paused`, `no answer`, …
-        why: Arc<str>,
+        why: Reason,
     },
     /// Nobody was asked: `explain` without a running server.
     Unknown,
@@ -110,11 +111,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    fn of(people: &[Candidate]) -> Self {
+    /// Each with their presence, and whether their department is closed.
+    fn of(people: impl Iterator<Item = (Presence, bool)>) -> Self {
         let mut crowd = Self::default();
-        for person in people {
-            let count = match person.presence {
-                _ if person.closed => &mut crowd.gone,
+        for (presence, closed) in people {
+            let count = match presence {
+                _ if closed => &mut crowd.gone,
                 Presence::Free => &mut crowd.free,
                 Presence::Busy { .. } => &mut crowd.busy,
                 Presence::Gone { .. } => &mut crowd.gone,
@@ -146,28 +148,27 @@ impl std::fmt::Display for Crowd {
 /// grow with the group, and neither does what each of its calls costs.
 pub const NAMED_MAX: usize = 24;
 
-impl Step {
-    /// As an explanation shows it.
-    pub(super) fn shown(&self) -> Step {
-        let named = self.people.len().min(NAMED_MAX);
-        let (people, rest) = self.people.split_at(named);
-        Step {
-            to: self.to.clone(),
-            clause: self.clause.clone(),
-            people: people.to_vec(),
-            others: (!rest.is_empty()).then(|| Crowd::of(rest)),
-            queues: self.queues.clone(),
-            ring: self.ring,
-            wait: self.wait,
-            only: self.only,
-            order: self.order.clone(),
-            together: self.together,
-            note: self.note.clone(),
-        }
+/// One of those whose phones a step may ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The place on the board.
+    pub agent: AgentId,
+    /// The hours of this person's department are closed (clause C2). Left out of JSON if open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// Absent, at a closed position or without a phone of ours. Left out of JSON if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub away: bool,
+}
+
+impl Member {
+    /// Who is closed or away stays so for the call's lifetime, until people, hours or orders change.
+    pub fn may_come_free(&self) -> bool {
+        !self.closed && !self.away
     }
 }
 
-/// One step of a route.
+/// One step of a route, as a call goes by it; the explanation names its people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// As the policy says it: `manager`, `role key_account_manager`.
@@ -175,10 +176,10 @@ pub struct Step {
     /// The clause that gives the step; the rule's if it names none.
     pub clause: Arc<str>,
     /// Whose phones may ring; may be empty (then `note` says why).
-    pub people: Vec<Candidate>,
-    /// In an explanation: more of them, who are only counted. Left out of JSON if there are none.
+    pub people: Arc<[Member]>,
+    /// For whom they stand in (clause C1). Left out of JSON if for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub others: Option<Crowd>,
+    pub stands_in_for: Option<PersonId>,
     /// Where the call stands: people's own queues, or one group's.
     pub queues: Vec<QueueId>,
     /// How long one offer rings.
@@ -197,6 +198,36 @@ pub struct Step {
     pub note: Option<Arc<str>>,
 }
 
+/// One step of a route, as an explanation shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepShown {
+    /// As [`Step::to`].
+    pub to: Arc<str>,
+    /// As [`Step::clause`].
+    pub clause: Arc<str>,
+    /// Whose phones may ring, [`NAMED_MAX`] at most.
+    pub people: Vec<Candidate>,
+    /// More of them, who are only counted. Left out of JSON if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Crowd>,
+    /// As [`Step::queues`].
+    pub queues: Vec<QueueId>,
+    /// As [`Step::ring`].
+    pub ring: Duration,
+    /// As [`Step::wait`].
+    pub wait: Duration,
+    /// As [`Step::only`].
+    pub only: bool,
+    /// As [`Step::order`].
+    #[serde(default, skip_serializing_if = "Pick::is_default")]
+    pub order: Pick,
+    /// As [`Step::together`].
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub together: u8,
+    /// As [`Step::note`].
+    pub note: Option<Arc<str>>,
+}
+
 fn one() -> u8 {
     1
 }
@@ -206,7 +237,38 @@ fn is_one(count: &u8) -> bool {
     *count == 1
 }
 
-impl Step {
+impl StepShown {
+    /// A step with its people as they are now.
+    pub(super) fn of(
+        step: &Step,
+        presence: impl Fn(&Member) -> Presence,
+        name: impl Fn(AgentId) -> PersonId,
+    ) -> Self {
+        let named = step.people.len().min(NAMED_MAX);
+        let (people, rest) = step.people.split_at(named);
+        let candidate = |member: &Member| Candidate {
+            person: name(member.agent),
+            agent: member.agent,
+            stands_in_for: step.stands_in_for.clone(),
+            presence: presence(member),
+            closed: member.closed,
+        };
+        let counted = |member: &Member| (presence(member), member.closed);
+        Self {
+            to: step.to.clone(),
+            clause: step.clause.clone(),
+            people: people.iter().map(candidate).collect(),
+            others: (!rest.is_empty()).then(|| Crowd::of(rest.iter().map(counted))),
+            queues: step.queues.clone(),
+            ring: step.ring,
+            wait: step.wait,
+            only: step.only,
+            order: step.order.clone(),
+            together: step.together,
+            note: step.note.clone(),
+        }
+    }
+
     /// Whom of several people it is offered first, and how many ring at once; `None` where that needs
     /// no word.
     pub fn choice_in_words(&self) -> Option<String> {
@@ -298,7 +360,7 @@ pub struct Explanation {
     /// Every rule up to the one that matched.
     pub rules: Vec<RuleTried>,
     /// The plan with everybody's presence and each skip's reason.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepShown>,
     /// How it ends.
     pub ending: Ending,
     /// Anything else that a person should know: `balance is 3 d old: not used (B3)`.
@@ -326,22 +388,12 @@ mod tests {
 
     #[test]
     fn an_explanation_names_some_of_a_large_group_and_counts_the_others() {
-        let person = |n: u16| Candidate {
-            person: format!("op{n}").as_str().into(),
-            agent: AgentId(n),
-            stands_in_for: None,
-            presence: match n % 3 {
-                0 => Presence::Free,
-                1 => Presence::Busy { why: "on a call".into() },
-                _ => Presence::Gone { why: "paused".into() },
-            },
-            closed: n == 60,
-        };
-        let step = |people| Step {
+        let member = |n| Member { agent: AgentId(n), closed: n == 60, away: false };
+        let step = |count: u16| Step {
             to: "role operator".into(),
             clause: "B4".into(),
-            people,
-            others: None,
+            people: (0..count).map(member).collect(),
+            stands_in_for: None,
             queues: Vec::new(),
             ring: Duration::ZERO,
             wait: Duration::ZERO,
@@ -350,11 +402,19 @@ mod tests {
             only: false,
             note: None,
         };
-        let few = step((0..NAMED_MAX as u16).map(person).collect());
-        assert_eq!(few.shown(), few);
-        let shown = step((0..84).map(person).collect()).shown();
-        assert_eq!(shown.people, few.people);
-        let others = shown.others.expect("60 are not named").to_string();
+        let presence = |member: &Member| match member.agent.0 % 3 {
+            0 => Presence::Free,
+            1 => Presence::Busy { why: "on a call".into() },
+            _ => Presence::Gone { why: "paused".into() },
+        };
+        let shown = |count| {
+            StepShown::of(&step(count), presence, |agent| format!("op{}", agent.0).as_str().into())
+        };
+        let few = shown(NAMED_MAX as u16);
+        assert_eq!((few.people.len(), few.others), (NAMED_MAX, None));
+        let many = shown(84);
+        assert_eq!(many.people, few.people);
+        let others = many.others.expect("60 are not named").to_string();
         assert_eq!(others, "60 others: 19 free, 20 busy, 21 gone");
     }
 

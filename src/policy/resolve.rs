@@ -11,14 +11,14 @@ use jiff::Timestamp;
 
 use super::course::Named;
 use super::fields::Words;
-use super::plan::{Candidate, Presence, Step};
+use super::plan::{Member, Presence, Step, StepShown};
 use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
 use super::{Help, Policy};
 use crate::domain::{
-    AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, GroupName, Person,
-    PersonId, QueueId, Standing,
+    Absence, AbsenceKind, AgentId, Calendar, Department, DepartmentId, Directory, Group, GroupName,
+    Person, PersonId, QueueId, Standing,
 };
 
 /// Answers what a call's targets mean, for one decision.
@@ -26,7 +26,6 @@ pub(super) struct Resolver<'a> {
     pub(super) policy: &'a Policy,
     pub(super) directory: &'a Directory,
     pub(super) seen: &'a Seen<'a>,
-    pub(super) presence: &'a dyn Fn(AgentId) -> Presence,
     /// The calendar that was asked last, and whether it is open: a group mostly shares one.
     pub(super) open: Cell<Option<(&'a Calendar, bool)>>,
 }
@@ -41,6 +40,17 @@ fn position_closed(order: &Standing, calendar: Option<&Calendar>) -> String {
     let at = order.at.map(|at| calendar.map_or_else(|| at.to_string(), |c| local(c, at)));
     let at = at.map(|at| format!(", {at}")).unwrap_or_default();
     format!("position closed by {}{at} (B8)", order.by)
+}
+
+/// `absent (leave to 2026-03-04)`.
+fn absent(absence: &Absence) -> String {
+    let kind = match absence.kind {
+        AbsenceKind::BusinessTrip => "business trip",
+        AbsenceKind::Leave => "leave",
+        AbsenceKind::Sickness => "sickness",
+        AbsenceKind::Other => "other",
+    };
+    format!("absent ({kind} to {})", absence.to)
 }
 
 /// Whom a step means, before anybody's presence is looked at.
@@ -105,17 +115,16 @@ impl<'a> Resolver<'a> {
     }
 
     fn step(&self, rule: &StepRule, meant: Meant) -> Step {
-        let for_whom = &meant.for_whom;
-        let people: Vec<Candidate> =
-            meant.agents.iter().filter_map(|agent| self.candidate(*agent, for_whom)).collect();
-        let reachable = |c: &&Candidate| self.may_come_free(c);
+        let members = meant.agents.iter().filter_map(|agent| self.member(*agent));
+        let people: Arc<[Member]> = members.collect();
         let queues = match meant.group {
             // Clause B7: nobody of the group is there, its helpers may be.
-            Some(group) if meant.helped && people.iter().any(|c| !c.closed) => vec![group],
-            Some(group) => people.iter().find(reachable).map(|_| group).into_iter().collect(),
+            Some(group) if meant.helped && people.iter().any(|m| !m.closed) => vec![group],
+            Some(group) if people.iter().any(Member::may_come_free) => vec![group],
+            Some(_) => Vec::new(),
             None => {
-                let open = people.iter().filter(reachable);
-                open.map(|c| self.directory.own_queue(c.agent)).collect()
+                let open = people.iter().filter(|member| member.may_come_free());
+                open.map(|member| self.directory.own_queue(member.agent)).collect()
             }
         };
         let note = meant.notes.join("; ");
@@ -123,7 +132,7 @@ impl<'a> Resolver<'a> {
             to: rule.text.clone(),
             clause: rule.clause.clone(),
             people,
-            others: None,
+            stands_in_for: meant.for_whom,
             queues,
             ring: rule.ring,
             wait: rule.wait,
@@ -134,37 +143,41 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Who is absent, closed or without a phone stays so for this call's lifetime; a position that is
-    /// opened makes another directory, which is read afresh.
-    fn may_come_free(&self, candidate: &Candidate) -> bool {
-        let person = self.directory.person(candidate.agent);
-        let can = |p: &Arc<Person>| {
-            p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()
-        };
-        let open = self.directory.position_closed(&candidate.person).is_none();
-        !candidate.closed && open && person.is_some_and(can)
+    fn member(&self, agent: AgentId) -> Option<Member> {
+        let person = self.directory.person(agent)?;
+        let calendar = self.directory.calendar_at(agent);
+        Some(Member {
+            agent,
+            closed: calendar.is_some_and(|c| !self.is_open(c)),
+            away: person.sip_user.is_none()
+                || self.directory.position_closed_at(agent).is_some()
+                || self.directory.absence_at(agent, self.at()).is_some(),
+        })
     }
 
-    fn candidate(&self, agent: AgentId, for_whom: &Option<PersonId>) -> Option<Candidate> {
-        let person = self.directory.person(agent)?;
-        let calendar = self.directory.calendar_of(person);
-        let closed = calendar.is_some_and(|c| !self.is_open(c));
-        let presence = if let Some(why) = self.absent(person) {
-            Presence::Gone { why: Arc::from(why) }
-        } else if let Some(order) = self.directory.position_closed(&person.id) {
-            let why = position_closed(order, calendar.map(|c| &**c));
-            Presence::Gone { why: Arc::from(why) }
-        } else if closed {
+    /// A step as an explanation shows it: everybody's presence is asked, whether named or counted.
+    pub(super) fn shown(&self, step: &Step, presence: &dyn Fn(AgentId) -> Presence) -> StepShown {
+        let name = |agent| self.directory.person(agent).map_or("?".into(), |p| p.id.clone());
+        StepShown::of(step, |member| self.presence(member, presence), name)
+    }
+
+    fn presence(&self, member: &Member, asked: &dyn Fn(AgentId) -> Presence) -> Presence {
+        let agent = member.agent;
+        if member.may_come_free() {
+            return asked(agent);
+        }
+        let calendar = self.directory.calendar_at(agent);
+        let why = if let Some(absence) = self.directory.absence_at(agent, self.at()) {
+            absent(absence).into()
+        } else if let Some(order) = self.directory.position_closed_at(agent) {
+            position_closed(order, calendar.map(|c| &**c)).into()
+        } else if member.closed {
             let opens = calendar.and_then(|c| Some(local(c, c.opens(self.at())?)));
-            let why = opens.map_or("closed".to_owned(), |at| format!("closed, opens {at}"));
-            Presence::Gone { why: Arc::from(why) }
-        } else if person.sip_user.is_none() {
-            Presence::Gone { why: Arc::from("no phone of ours") }
+            opens.map_or_else(|| "closed".into(), |at| format!("closed, opens {at}").into())
         } else {
-            (self.presence)(agent)
+            "no phone of ours".into()
         };
-        let stands_in_for = for_whom.clone();
-        Some(Candidate { person: person.id.clone(), agent, stands_in_for, presence, closed })
+        Presence::Gone { why }
     }
 
     fn is_open(&self, calendar: &'a Calendar) -> bool {
@@ -178,16 +191,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// `absent (leave to 2026-03-04)`.
     fn absent(&self, person: &Person) -> Option<String> {
-        let absence = self.directory.absence(person, self.at())?;
-        let kind = match absence.kind {
-            AbsenceKind::BusinessTrip => "business trip",
-            AbsenceKind::Leave => "leave",
-            AbsenceKind::Sickness => "sickness",
-            AbsenceKind::Other => "other",
-        };
-        Some(format!("absent ({kind} to {})", absence.to))
+        self.directory.absence(person, self.at()).map(absent)
     }
 
     fn meant(&self, target: &Target) -> Meant {
@@ -235,6 +240,9 @@ impl<'a> Resolver<'a> {
 
     /// Clause B8: who serves a group by a supervisor's order.
     fn moved_here(&self, group: &Group) -> Vec<String> {
+        if self.directory.orders().is_empty() {
+            return Vec::new();
+        }
         let people = group.members.iter().filter_map(|agent| self.directory.person(*agent));
         let moved = people.filter(|person| !person.roles.contains(&group.role));
         let orders = self.directory.orders();

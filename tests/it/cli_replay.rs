@@ -1,5 +1,7 @@
 //! `telefonist replay`: past calls under the policy of then and under another.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use telefonist::domain::{CallKey, ShardId, Vip};
@@ -115,8 +117,8 @@ fn story(
         rule: decision.rule.clone(),
         clause: decision.clause.clone(),
         policy: decision.policy.clone(),
-        explanation: Some(Box::new(decision.explanation)),
-        grounds: Some(Box::new(grounds)),
+        explanation: Some(Arc::new(decision.explanation)),
+        grounds: Some(Arc::new(grounds)),
     };
     let mut events =
         vec![event(SignedDuration::ZERO, arrived), event(SignedDuration::ZERO, routed)];

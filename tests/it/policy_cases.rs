@@ -484,7 +484,7 @@ fn b10_no_person_stands_in_two_steps_of_their_own() {
     // The deputy is also the head of the last step.
     let office = office().absent("anna", "vera");
     let decision = office.decide(&client("key").manager("anna"));
-    assert_eq!(decision.plan.steps[1].people[0].person.as_str(), "vera");
+    assert_eq!(decision.explanation.steps[1].people[0].person.as_str(), "vera");
     assert!(decision.plan.steps[3].people.is_empty());
     assert_eq!(decision.plan.steps[3].note.as_deref(), Some("vera is in step 2 already"));
 }
@@ -514,7 +514,10 @@ fn c1_a_circle_of_deputies_ends_and_the_next_step_takes_over() {
 fn c1_absence_says_its_kind_and_its_end() {
     let decision = office().absent("anna", "").decide(&client("key").manager("anna"));
     let why = "absent (leave to 2026-03-06)";
-    assert_eq!(decision.plan.steps[0].people[0].presence, Presence::Gone { why: why.into() });
+    assert_eq!(
+        decision.explanation.steps[0].people[0].presence,
+        Presence::Gone { why: why.into() }
+    );
     let note = decision.plan.steps[1].note.as_deref();
     assert_eq!(note, Some("anna is absent (leave to 2026-03-06), no deputy is named"));
 }
@@ -631,7 +634,7 @@ fn c3_everybody_is_listed_with_their_presence_and_its_reason() {
 fn c3_a_person_without_a_phone_of_ours_is_gone() {
     let office = office().change("anna", |p| p.sip_user = None);
     let decision = office.decide(&client("key").manager("anna"));
-    let step = &decision.plan.steps[0];
+    let step = &decision.explanation.steps[0];
     let why = Presence::Gone { why: "no phone of ours".into() };
     assert_eq!((step.people[0].presence.clone(), step.queues.len()), (why, 0));
 }

@@ -1,5 +1,7 @@
 //! What people and programs read out of the register.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use telefonist::domain::{AgentId, CallKey, DirectoryRecord, PersonId};
@@ -322,7 +324,7 @@ fn the_grounds_of_a_decision_and_the_directory_that_it_saw_are_kept() {
     let grounds = Grounds { facts, presence, directory: "d1".into() };
     let mut decided = routed(key(1), 10);
     if let What::Routed { grounds: kept, .. } = &mut decided.what {
-        *kept = Some(Box::new(grounds.clone()));
+        *kept = Some(Arc::new(grounds.clone()));
     }
     let directory = DirectoryRecord { groups_max: 7, ..DirectoryRecord::default() };
     let taken = What::DirectoryTaken { hash: "d1".into(), directory: Box::new(directory.clone()) };

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use telefonist::domain::{CallKey, ClientId, Number, ShardId};
-use telefonist::policy::{Candidate, Ending, Explanation, FactShown, Presence, RuleTried, Step};
+use telefonist::policy::{
+    Candidate, Ending, Explanation, FactShown, Presence, RuleTried, StepShown,
+};
 use telefonist::store::journal::{Files, Journal, Segment, Sink, Source, Writer, WriterLimits};
 use telefonist::store::register::{Projector, Register};
 use telefonist::switch::{ClientRef, Direction, Event, OfferResult, Outcome, Party, What};
@@ -112,7 +114,7 @@ pub fn explanation() -> Explanation {
         presence,
         closed: false,
     };
-    let step = |to: &str, clause: &str, people, note: Option<&str>| Step {
+    let step = |to: &str, clause: &str, people: Vec<Candidate>, note: Option<&str>| StepShown {
         to: to.into(),
         clause: clause.into(),
         people,
@@ -167,7 +169,7 @@ pub fn routed(call: CallKey, ms: i64) -> Event {
             rule: "key client".into(),
             clause: "B2".into(),
             policy: "3f2a".into(),
-            explanation: Some(Box::new(explanation())),
+            explanation: Some(Arc::new(explanation())),
             grounds: None,
         },
     )

@@ -99,6 +99,7 @@ impl Directory {
         for absence in &record.absences {
             directory.absences.entry(absence.person.clone()).or_default().push(absence.clone());
         }
+        directory.fill_places();
         directory.hash = hash(&directory.record());
         if problems.is_empty() { Ok(directory) } else { Err(problems) }
     }

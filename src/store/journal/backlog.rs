@@ -235,6 +235,8 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::{CallKey, ShardId};
     use crate::policy::{Ending, Explanation};
@@ -258,7 +260,7 @@ mod tests {
             rule: "r".into(),
             clause: "B4".into(),
             policy: "h".into(),
-            explanation: Some(Box::new(explanation)),
+            explanation: Some(Arc::new(explanation)),
             grounds: None,
         })
     }

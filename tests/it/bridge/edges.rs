@@ -273,7 +273,8 @@ fn the_journal_holds_what_each_decision_rested_on() {
     });
     let (grounds, explanation, policy) = routed.expect("a decision with its grounds");
     assert_eq!((&*grounds.directory, &*policy), (&*hash, &**w.policy.hash()));
-    assert_eq!(Some(grounds.replay(&w.policy, &directory).explanation), explanation.map(|e| *e));
+    let again = grounds.replay(&w.policy, &directory);
+    assert_eq!(Some(&again.explanation), explanation.as_deref());
     // Nothing changes: the journal does not grow.
     let unchanged = w.directory.clone();
     w.input(Input::Directory(unchanged));

@@ -256,7 +256,8 @@ fn given(decision: &Decision, directory: &Directory, at: jiff::Timestamp) -> Ans
         let here =
             |agent| directory.person(agent).is_some_and(|p| directory.absence(p, at).is_none());
         let people = step.people.iter().filter(|c| !c.closed && here(c.agent));
-        let mut people: Vec<String> = people.map(|c| c.person.to_string()).collect();
+        let names = people.filter_map(|c| directory.person(c.agent));
+        let mut people: Vec<String> = names.map(|person| person.id.to_string()).collect();
         people.retain(|person| seen.insert(person.clone()));
         people.sort();
         if step.only {

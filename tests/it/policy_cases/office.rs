@@ -137,7 +137,7 @@ impl Office {
         self
     }
 
-    pub fn gone(mut self, person: &str, why: &str) -> Self {
+    pub fn gone(mut self, person: &str, why: &'static str) -> Self {
         self.presence.insert(person.into(), Presence::Gone { why: why.into() });
         self
     }
@@ -365,7 +365,9 @@ pub fn read_aloud(decision: &Decision) -> Vec<String> {
 /// Every phone that may ring, in order, each once.
 pub fn rings(decision: &Decision) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let people = decision.plan.steps.iter().flat_map(|step| &step.people);
+    let closed = decision.plan.steps.is_empty();
+    let steps = decision.explanation.steps.iter().filter(|_| !closed);
+    let people = steps.flat_map(|step| &step.people);
     let free = people.filter(|c| !matches!(c.presence, Presence::Gone { .. }));
     free.filter(|c| seen.insert(c.agent)).map(|c| c.person.to_string()).collect()
 }

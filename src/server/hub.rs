@@ -26,7 +26,7 @@ use crate::store::journal::{Health, Writer};
 use crate::switch::{
     Addressee, Command, Event, Identified, Input, Mail, Promise, Refusal, What, home_of,
 };
-use crate::telemetry::{Metrics, RateLimit};
+use crate::telemetry::{Metrics, RateLimit, write_held};
 use crate::worker::{Clock, Inbox, Outside, Turn};
 
 /// A worker that has not answered a command by then stands still.
@@ -322,6 +322,7 @@ impl Outside for Hub {
     }
 
     fn turned(&self, from: ShardId, turn: Turn) {
+        write_held();
         self.metrics.turn(from.0, turn.took.as_secs_f64());
         if turn.stood_still()
             && let Some(held_back) = self.rare.pass("turn")
@@ -364,5 +365,6 @@ impl Outside for Hub {
         if let (Some(fed), Some(recordings)) = (fed, self.recordings.get()) {
             recordings.panicked(from, fed);
         }
+        write_held();
     }
 }

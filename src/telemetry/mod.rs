@@ -10,5 +10,5 @@ mod logs;
 mod metrics;
 
 pub use http::{Probe, serve};
-pub use logs::{RateLimit, start};
+pub use logs::{RateLimit, start, write_held};
 pub use metrics::{Kind, Metrics, WorkerLabel, one};

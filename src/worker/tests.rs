@@ -11,9 +11,17 @@ use crate::switch::{AgentChange, Command, What};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Commands make it act: `Status` sends, `Agents` panics, `Calls` asks who calls, `Queues` sets a timer.
+/// Says that it works, and works until it is told that it is done.
+struct Gate {
+    works: Sender<()>,
+    done: Receiver<()>,
+}
+
+/// Commands make it act: `Status` sends, `Agents` panics, `Calls` asks who calls, `Queues` sets a timer,
+/// `Login` works long.
 #[derive(Default)]
 struct Puppet {
+    gate: Option<Gate>,
     out: std::collections::VecDeque<Output>,
     timer: Option<Moment>,
 }
@@ -38,6 +46,11 @@ impl Core for Puppet {
             Input::Command { command: Command::Queues, .. } => {
                 self.timer = Some(now + Duration::from_millis(20));
             }
+            Input::Command { command: Command::Login { .. }, .. } => {
+                let gate = self.gate.as_ref().expect("a test that opens it");
+                gate.works.send(()).expect("the test listens");
+                gate.done.recv_timeout(LONG).expect("the test goes on");
+            }
             Input::Wake if self.timer.is_some_and(|t| t <= now) => {
                 self.timer = None;
                 self.out.push_back(reply(8, "timer"));
@@ -61,17 +74,30 @@ fn flow() -> Flow {
 }
 
 /// Says everything that it is told, in order.
-struct Witness(std::sync::Mutex<Sender<String>>);
+struct Witness {
+    say: std::sync::Mutex<Sender<String>>,
+    journal: std::path::PathBuf,
+}
 
 impl Witness {
     fn say(&self, what: impl Into<String>) {
-        let _ = self.0.lock().expect("no test panics here").send(what.into());
+        let _ = self.say.lock().expect("no test panics here").send(what.into());
+    }
+
+    fn is_written(&self, what: &str) -> bool {
+        let files = std::fs::read_dir(&self.journal).expect("a journal").flatten();
+        let mut texts = files.filter_map(|file| std::fs::read(file.path()).ok());
+        texts.any(|text| String::from_utf8_lossy(&text).contains(what))
     }
 }
 
 impl Outside for Witness {
     fn send(&self, _: ShardId, _: Flow, _: Bytes) {
-        self.say("send");
+        self.say(if self.is_written("logged_in") {
+            "sent, journal first"
+        } else {
+            "sent too early"
+        });
     }
     fn identify(&self, _: CallKey, _: Option<&Number>) -> Identified {
         let index = IndexState::Unavailable { why: "test".into() };
@@ -105,19 +131,23 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(mut gate: Option<Gate>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let journal = Journal::open(&folder.path().join("journal"), jiff::Timestamp::now())
-            .expect("a journal");
+        let path = folder.path().join("journal");
+        let journal = Journal::open(&path, jiff::Timestamp::now()).expect("a journal");
         let (inbox, outlet) = Inbox::new(16);
         let inbox = Arc::new(inbox);
         let (say, heard) = channel();
         let build: Build = Box::new(move |_| Built {
-            core: Box::new(Puppet::default()),
+            core: Box::new(Puppet { gate: gate.take(), ..Puppet::default() }),
             writer: journal.writer(Source::Worker(ShardId(0)), jiff::Timestamp::now(), &[]),
             state: State::default(),
             recording: None,
         });
-        let outside = Arc::new(Witness(std::sync::Mutex::new(say)));
+        let outside = Arc::new(Witness { say: std::sync::Mutex::new(say), journal: path });
         let worker =
             Worker::begin(ShardId(0), Clock::start(), (inbox.clone(), outlet), outside, build)
                 .expect("a thread");
@@ -137,9 +167,34 @@ impl Stage {
 fn outputs_leave_after_the_journal() {
     let stage = Stage::new();
     stage.command(Command::Status);
-    stage.hears("recorded 1");
-    stage.hears("send");
+    stage.hears("sent, journal first");
     stage.hears("sent");
+    stage.hears("recorded 1");
+    stage.worker.stop();
+}
+
+#[test]
+fn what_is_done_does_not_wait_for_all_of_a_long_turn() {
+    let (works, began) = channel();
+    let (finish, done) = channel();
+    let stage = Stage::with(Some(Gate { works, done }));
+    let work = || stage.command(Command::Login { person: "anna".into() });
+    let begins = || began.recv_timeout(LONG).expect("it works");
+    work();
+    begins();
+    // These three are one turn.
+    stage.command(Command::Status);
+    work();
+    work();
+    finish.send(()).expect("it waits");
+    begins();
+    let long_enough = std::time::Instant::now() + 2 * turn::LEAVE_AFTER;
+    while std::time::Instant::now() < long_enough {}
+    finish.send(()).expect("it waits");
+    begins();
+    stage.hears("sent, journal first");
+    stage.hears("sent");
+    finish.send(()).expect("it waits");
     stage.worker.stop();
 }
 
@@ -165,7 +220,7 @@ fn a_core_that_panics_is_built_anew_and_goes_on_with_the_next_input() {
     stage.command(Command::Agents);
     stage.command(Command::Status);
     stage.hears("panicked");
-    stage.hears("recorded 1");
+    stage.hears("sent, journal first");
     assert!(stage.worker.is_alive());
     stage.worker.stop();
 }

@@ -12,6 +12,8 @@ use crate::switch::{Event, Input, Output};
 
 /// Inputs of one turn: the journal is written once for all of them.
 const INPUTS_PER_TURN_MAX: usize = 64;
+/// Of a longer turn, what is done leaves in between.
+pub(super) const LEAVE_AFTER: Duration = Duration::from_micros(200);
 /// The clock is compared and a failing disk tried this often.
 const TICK: Duration = Duration::from_secs(1);
 /// A core that panics on every input is not built faster than this.
@@ -94,10 +96,18 @@ impl Turning {
             self.feed(built, Input::Wake);
             self.outlet.take(INPUTS_PER_TURN_MAX, &mut self.taken);
             let full = self.taken.len() >= INPUTS_PER_TURN_MAX;
+            turn.journal = Duration::ZERO;
+            let mut left = began;
             while let Some(input) = self.taken.pop_front() {
+                // What the inputs so far gave does not wait for all of them.
+                let now = self.clock.now();
+                if now.since(left) >= LEAVE_AFTER {
+                    left = now;
+                    turn.journal += self.leave(built);
+                }
                 self.feed(built, input);
             }
-            turn.journal = self.leave(built);
+            turn.journal += self.leave(built);
             let now = self.clock.now();
             if now >= self.tick {
                 self.on_tick(built, now);
@@ -145,26 +155,32 @@ impl Turning {
         }
     }
 
-    /// Journal first, then everything else. How long the journal took.
+    /// Journal first, then what others wait for, then the rest. How long the journal took.
     fn leave(&mut self, built: &mut Built) -> Duration {
-        let mut journal = Duration::ZERO;
-        if !self.events.is_empty() {
-            let began = self.clock.stamp();
-            built.writer.append(&self.events);
-            journal = self.clock.now().since(began.at);
-            self.events.iter().for_each(|event| built.state.apply(event));
-            self.outside.recorded(self.shard, &self.events);
-            match &mut self.recording {
-                Some(recording) => {
-                    self.events.drain(..).for_each(|event| recording.event(began, event));
-                }
-                None => self.events.clear(),
+        if self.events.is_empty() {
+            self.send();
+            return Duration::ZERO;
+        }
+        let began = self.clock.stamp();
+        built.writer.append(&self.events);
+        let journal = self.clock.now().since(began.at);
+        self.send();
+        self.events.iter().for_each(|event| built.state.apply(event));
+        self.outside.recorded(self.shard, &self.events);
+        match &mut self.recording {
+            Some(recording) => {
+                self.events.drain(..).for_each(|event| recording.event(began, event));
             }
+            None => self.events.clear(),
         }
         if built.writer.wants_rotation() {
             let at = self.wall.wall(self.clock.now());
             built.writer.rotate(at, &built.state.checkpoint());
         }
+        journal
+    }
+
+    fn send(&mut self) {
         for output in self.outputs.drain(..) {
             match output {
                 Output::Send { flow, bytes } => self.outside.send(self.shard, flow, bytes),
@@ -174,7 +190,6 @@ impl Turning {
                 Output::Event(_) | Output::Identify { .. } => {}
             }
         }
-        journal
     }
 
     /// To whoever asked for a copy of the recording.

@@ -1,7 +1,7 @@
 //! A supervisor takes a waiting call to another queue (clause B8). It keeps its place.
 
-use crate::domain::{CallKey, PersonId};
-use crate::policy::{Facts, MoveTo, moved_step};
+use crate::domain::{CallKey, PersonId, QueueId};
+use crate::policy::{Facts, MoveTo, Step, moved_step};
 
 use super::line::nobody_left;
 use super::state::{Call, Phase};
@@ -52,6 +52,9 @@ impl Calls {
         }
         let facts = Facts { at: env.wall, ..decided.facts.clone() };
         let step = moved_step(&call.policy, env.directory, &facts, (to, by));
+        if stands_there_alone(call, &step) {
+            return Err(format!("call {key} waits for {to} already, and for nobody else"));
+        }
         if let Some(why) = nobody_left(env, call, &step) {
             return Err(format!("{why}: call {key} stays where it is"));
         }
@@ -79,4 +82,13 @@ impl Calls {
         }
         Ok(())
     }
+}
+
+/// The call stands in the queues of `step` and in no other: the move would change nothing but its times.
+fn stands_there_alone(call: &Call, step: &Step) -> bool {
+    let stood = &call.line.queues;
+    let stands = |queue: &QueueId| stood.iter().any(|(which, _)| which == queue);
+    !stood.is_empty()
+        && step.queues.iter().all(stands)
+        && stood.iter().all(|(queue, _)| step.queues.contains(queue))
 }

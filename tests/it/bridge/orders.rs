@@ -419,6 +419,28 @@ fn b8_a_move_that_cannot_be_is_refused_in_words_and_the_call_stays() {
 }
 
 #[test]
+fn b8_a_call_is_not_moved_to_where_it_waits_alone_but_to_one_of_its_queues() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("hans", HANS);
+    w.talk("03023125003", "b2", HANS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let call = arrived(&w);
+    let before = steps(&w).len();
+    let why = move_call(&mut w, call, "operator", "hans").expect_err("refused");
+    assert!(why.contains("waits for role operator already"), "{why}");
+    assert_eq!(steps(&w).len(), before, "nothing begins");
+    // Who waits for Hans as well may be taken to the operators alone.
+    w.run(secs(61));
+    assert_eq!(steps(&w).pop().expect("a step").0, "person hans");
+    move_call(&mut w, call, "operator", "hans").expect("moved");
+    let why = move_call(&mut w, call, "operator", "hans").expect_err("refused");
+    assert!(why.contains("waits for role operator already"), "{why}");
+}
+
+#[test]
 fn b8_a_queue_that_opens_again_holds_those_whom_its_closing_sent_on() {
     let mut w = routed("", MANAGER, OPERATORS);
     w.register("hans", HANS);
@@ -440,7 +462,9 @@ fn b8_a_moved_call_goes_on_when_its_new_queue_closes() {
     let mut w = routed("", MANAGER, OPERATORS);
     w.register("ole", OLE);
     busy(&mut w, "b1", OLE);
-    w.invite("03023125002", "a1", OFFER);
+    w.register("mia", MIA);
+    busy_with_mia(&mut w);
+    w.invite("03023125001", "a1", OFFER);
     w.response(TRUNK, 180);
     let call = arrived(&w);
     move_call(&mut w, call, "operator", "hans").expect("moved");

@@ -63,8 +63,17 @@ pub(super) fn status(context: &Context) -> Result<Printed, Failure> {
 
 /// A supervisor's order in force (clause B8).
 pub(super) fn order_text(order: &Value) -> String {
+    let mut order = order.clone();
+    let gone = order.as_object_mut().and_then(|fields| fields.remove("gone"));
     let standing = serde_json::from_value::<Standing>(order.clone());
-    standing.map_or_else(|_| order.to_string(), |standing| standing.to_string())
+    let text = standing.map_or_else(|_| order.to_string(), |standing| standing.to_string());
+    match gone {
+        Some(Value::String(command)) => format!(
+            "{text}: not in the directory any more; `telefonist {command} --by …` takes this back"
+        ),
+        Some(_) => format!("{text}: not in the directory any more"),
+        None => text,
+    }
 }
 
 /// The last reload, if it was refused.

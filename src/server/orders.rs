@@ -156,7 +156,29 @@ impl Server {
         let plans: Vec<Value> = plans.collect();
         let in_policy = |state: &Value| plans.iter().any(|plan| plan["plan"] == state["plan"]);
         let deleted = in_force.as_ref().is_some_and(|state| !in_policy(state));
-        json!({ "plans": plans, "in_force": in_force, "deleted": deleted, "orders": orders })
+        json!({ "plans": plans, "in_force": in_force, "deleted": deleted, "orders": standing(&directory) })
+    }
+}
+
+/// Every order in force; of whom or what is no longer in the directory, `gone` says how it is taken back.
+pub(super) fn standing(directory: &Directory) -> Value {
+    let orders = directory.orders().iter().map(|standing| {
+        let mut shown = json!(standing);
+        if standing.taken_back.is_none() && directory.names(&standing.order).is_err() {
+            shown["gone"] = undone_by(&standing.order).into();
+        }
+        shown
+    });
+    orders.collect()
+}
+
+/// The command that takes an order back; none for one that opens or brings back.
+fn undone_by(order: &Order) -> Option<String> {
+    match order {
+        Order::Move { person, .. } => Some(format!("agent back {person}")),
+        Order::ClosePosition { person } => Some(format!("agent open {person}")),
+        Order::Close { group } => Some(format!("queue open \"{group}\"")),
+        Order::Back { .. } | Order::Open { .. } | Order::OpenPosition { .. } => None,
     }
 }
 

@@ -49,7 +49,7 @@ impl Server {
             "alarms": hub.proving.alarms(),
             "refused": *super::lock(&self.refused),
             "people": directory.agents().count(),
-            "orders": directory.orders(),
+            "orders": super::orders::standing(&directory),
             "plan": super::orders::in_force(directory.orders()),
             "calls": sum("calls"),
             "waiting": sum("waiting"),

@@ -286,6 +286,31 @@ fn b8_an_order_that_gives_somebody_a_seventeenth_group_is_refused() {
 }
 
 #[test]
+fn b8_an_order_of_a_plan_about_somebody_who_has_left_is_listed_and_taken_back_alone() {
+    let scene = scene();
+    let server = scene.serve();
+    let nina = ["--by", "nina.adler"];
+    scene.ok(&[&["plan", "apply", "rush"], &nina[..]].concat());
+    drop(server);
+    let left = scene.write("left.csv", b"id;left_on\nolga.reim;2026-01-01\n");
+    scene.ok(&["import", "people", &left]);
+    let _server = scene.serve();
+    let hint = "not in the directory any more; `telefonist agent open olga.reim --by …` takes";
+    for listing in ["status", "plan"] {
+        let text = scene.ok(&[listing]);
+        let line =
+            text.lines().find(|line| line.contains(hint)).unwrap_or_else(|| panic!("{text}"));
+        assert!(line.contains("position of olga.reim closed (by nina.adler at "), "{line}");
+    }
+    let said = scene.ok(&[&["agent", "open", "olga.reim"], &nina[..]].concat());
+    assert_eq!(said, "position of olga.reim opened: of the plan rush 3 of 4 orders stand\n");
+    let status = scene.ok(&["status"]);
+    assert!(!status.contains("not in the directory any more"), "{status}");
+    let (_, why) = scene.fails(&[&["agent", "open", "olga.reim"], &nina[..]].concat());
+    assert!(why.contains("nobody is called olga.reim"), "{why}");
+}
+
+#[test]
 fn b8_an_emergency_plan_is_applied_and_reverted_as_a_whole() {
     let scene = scene();
     let server = scene.serve();

@@ -431,13 +431,29 @@ impl Directory {
         }
     }
 
-    /// What `order` names and this directory does not have; in words, for whoever ordered it.
+    /// What `order` names and this directory does not have; in words, for whoever ordered it. What stands
+    /// may be taken back by name, also of somebody who has left.
     pub fn knows(&self, order: &Order) -> Result<(), String> {
+        let takes_back = match order {
+            Order::Back { person } => self.orders.moved(person).is_some(),
+            Order::OpenPosition { person } => self.orders.position_closed(person).is_some(),
+            Order::Open { group } => self.orders.closed(group).is_some(),
+            _ => false,
+        };
+        if takes_back { Ok(()) } else { self.names(order) }
+    }
+
+    /// Everything that `order` names is there; else what is not, in words.
+    pub fn names(&self, order: &Order) -> Result<(), String> {
         let person = |who: &PersonId| match self.agent(who) {
             Some(_) => Ok(()),
             None => Err(format!("nobody is called {who}: see `telefonist agents`")),
         };
-        let group = |group: &GroupName| match self.has_group(group) {
+        let held = |group: &GroupName| {
+            self.agents().any(|(_, person)| super::keys_of(person).contains(&group.key()))
+        };
+        // Who holds the role may all have been moved away.
+        let group = |group: &GroupName| match self.has_group(group) || held(group) {
             true => Ok(()),
             false => Err(format!("no group is called {group}: see `telefonist queues`")),
         };

@@ -11,7 +11,8 @@ use super::{DepartmentId, Directory, GroupName, Order, PersonId};
 const SHIFT_LEADER: &str = "shift_leader";
 
 impl Directory {
-    /// Whether `by` may order this now. Errors: why not, in words.
+    /// Whether `by` may order this now. Errors: why not, in words. Whom no department has any more (they have
+    /// left, or nobody holds the role) is the concern of every head.
     pub fn may_order(&self, by: &PersonId, order: &Order, at: Timestamp) -> Result<(), String> {
         let concerned = match order {
             Order::Move { person, .. }
@@ -20,7 +21,10 @@ impl Directory {
             | Order::OpenPosition { person } => self.department_of(person),
             Order::Close { group } | Order::Open { group } => self.departments_of(group),
         };
-        self.may_command(by, &concerned, at)
+        match concerned.is_empty() && self.names(order).is_err() {
+            true => self.may_move_call(by, at),
+            false => self.may_command(by, &concerned, at),
+        }
     }
 
     /// Whether `by` may take a call out of one queue and into that of `group` now.

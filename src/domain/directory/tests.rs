@@ -488,6 +488,36 @@ fn b8_who_leads_stands_in_or_leads_the_shift_may_order_and_nobody_else() {
 }
 
 #[test]
+fn b8_what_was_ordered_of_somebody_who_has_left_is_taken_back_by_name_by_any_head() {
+    let (sue, gone) = (PersonId::new("sue"), PersonId::new("gone"));
+    let close = Order::ClosePosition { person: gone.clone() };
+    let open = Order::OpenPosition { person: gone.clone() };
+    let back = Order::Back { person: gone.clone() };
+    let shut = Order::Close { group: group("juggler") };
+    let reopen = Order::Open { group: group("juggler") };
+    let none = office(&Orders::default(), vec![]);
+    for order in [&close, &open, &back, &shut, &reopen] {
+        assert!(none.knows(order).is_err(), "{order}: nothing stands");
+    }
+    let orders = Orders::default().with(moved("gone", "finance", None), by(&sue)).expect("taken");
+    let orders = orders.with(close.clone(), by(&sue)).expect("taken");
+    let orders = orders.with(shut.clone(), by(&sue)).expect("taken");
+    let there = office(&orders, vec![]);
+    for order in [&open, &back, &reopen] {
+        assert_eq!(there.knows(order), Ok(()), "{order}");
+        assert!(there.names(order).is_err(), "{order}");
+        for head in ["hans", "greta", "sue"] {
+            let may = there.may_order(&PersonId::new(head), order, noon("2026-03-02"));
+            assert_eq!(may, Ok(()), "{order}");
+        }
+        let may = there.may_order(&PersonId::new("ole"), order, noon("2026-03-02"));
+        assert!(may.is_err(), "{order}");
+        assert!(orders.with(order.clone(), by(&sue)).is_ok(), "{order}");
+    }
+    assert!(there.knows(&close).is_err() && there.knows(&shut).is_err(), "nothing new is ordered");
+}
+
+#[test]
 fn b8_a_replayed_directory_has_its_orders() {
     let sue = PersonId::new("sue");
     let orders = Orders::default().with(moved("ole", "finance", None), by(&sue)).expect("taken");

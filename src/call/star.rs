@@ -1,19 +1,24 @@
 //! Star codes: a person changes their own state from their own phone.
 //!
 //! The phone sees a call that is answered without media and hung up at once: done. A code that
-//! cannot be carried out is refused, and the phone shows it.
+//! cannot be carried out is refused, and the phone shows it. Who says that they are ready while a supervisor
+//! has their position closed (clause B8) is told so by 480: it is remembered for the time when it is opened.
 
 use bytes::Bytes;
 
 use crate::acd::Flags;
 use crate::dialog::Dialog;
-use crate::domain::{AgentId, StarCodes};
+use crate::domain::{AgentId, PersonId, StarCodes};
 use crate::sip::sdp::Sdp;
+use crate::sip::{Builder, Header};
 use crate::transaction::Transactions;
 
 use super::leg::{Leg, Origin, SDP};
 use super::state::Call;
 use super::{AgentNote, Calls, Env, Outcome, Party, StarCode};
+
+/// Phones show it.
+const POSITION_CLOSED: &str = "Position Closed";
 
 /// What "ready again" ends.
 const NOT_READY: &[Flags] = &[Flags::PAUSED, Flags::NO_ANSWER];
@@ -50,6 +55,10 @@ impl Calls {
             StarCode::WrapUpEnd => env.desk.end_wrap(env.now, agent),
         };
         env.agent(agent, AgentNote::StarCode(code));
+        let means_ready = matches!(code, StarCode::Login | StarCode::Resume | StarCode::WrapUpEnd);
+        if let Some(by) = closed_by(env, agent).filter(|_| means_ready) {
+            return self.position_is_closed(env, call, &by);
+        }
         let Some(incoming) = &call.incoming else { return };
         let Ok(dialog) = Dialog::uas(&incoming.request, &incoming.tag, &incoming.contact) else {
             return self.end(env, call, Party::Server, Outcome::Failed, Some(400), "no dialog");
@@ -70,6 +79,27 @@ impl Calls {
         self.part(env, leg);
         self.end(env, call, Party::Server, Outcome::StarCode, Some(200), "star code");
     }
+
+    /// Nothing is offered to who believes that they are ready.
+    fn position_is_closed(&mut self, env: &mut Env<'_>, call: &mut Call, by: &PersonId) {
+        let Some(incoming) = call.incoming.take() else { return };
+        let host = env.settings.domains.first().cloned().unwrap_or_default();
+        let text = format!("your position is closed by {by}");
+        let (request, tag) = (&incoming.request, Some(&*incoming.tag));
+        let reply = Builder::reply_with(request, 480, POSITION_CLOSED, tag)
+            .header(Header::Reason, format_args!("SIP;cause=480;text=\"{text}\""))
+            .header(Header::Warning, format_args!("399 {host} \"{text}\""));
+        env.tx.respond(env.now, incoming.tx, 480, reply.finish());
+        self.servers.remove(&incoming.tx);
+        let why = format!("star code: position closed by {by}");
+        self.end(env, call, Party::Server, Outcome::StarCode, Some(480), &why);
+    }
+}
+
+/// The supervisor who closed the agent's position.
+fn closed_by(env: &Env<'_>, agent: AgentId) -> Option<PersonId> {
+    let person = env.directory.person(agent)?;
+    Some(env.directory.position_closed(&person.id)?.by.clone())
 }
 
 /// Whether anything was cleared.

@@ -269,6 +269,34 @@ fn b8_a_phone_that_rings_when_its_position_is_closed_may_answer_and_who_refuses_
 }
 
 #[test]
+fn b8_who_says_ready_on_a_closed_position_hears_that_it_is_closed_and_is_ready_when_it_opens() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    w.dial(OLE, "ole", "*13", OFFER);
+    w.run(secs(60));
+    w.take_at_host("192.0.2.30");
+    take(&mut w, vec![], &[close_position("ole")]);
+    for code in ["*11", "*15", "*14"] {
+        let answer = w.dial(OLE, "ole", code, OFFER);
+        assert_eq!(answer.status(), 480, "{code}: {answer:?}");
+        assert_eq!(answer.reason(), "Position Closed");
+        let reason = answer.header(Header::Reason).expect("a reason");
+        assert_eq!(reason, "SIP;cause=480;text=\"your position is closed by hans\"");
+        assert!(answer.header(Header::Warning).expect("a warning").starts_with("399 "));
+    }
+    // What says "not ready" is done, and so it is answered.
+    for code in ["*13", "*12"] {
+        assert_eq!(w.dial(OLE, "ole", code, OFFER).status(), 200, "{code}");
+    }
+    w.dial(OLE, "ole", "*11", OFFER);
+    w.run(secs(60));
+    w.take_at_host("192.0.2.30");
+    take(&mut w, vec![], &[]);
+    w.invite("03023125002", "a1", OFFER);
+    w.request(OLE, Method::Invite);
+}
+
+#[test]
 fn b8_a_break_outlives_the_opening_of_a_position() {
     let mut w = routed("", MANAGER, OPERATORS);
     w.register("ole", OLE);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Server, texts};
-use crate::domain::{Directory, Order, Orders, PersonId, Standing};
+use crate::domain::{Directory, Group, Order, Orders, PersonId, Standing};
 use crate::policy::Problem;
 use crate::switch::{Input, What};
 
@@ -61,6 +61,7 @@ impl Server {
         if taken_back.is_some() || !matches!(change, Change::Order(_)) {
             self.tell_superiors(&before, supervisor, &what);
         }
+        self.tell_concerned((&before, &hub.current.directory.load()), supervisor);
         Ok(json!({ "done": what, "by": supervisor, "orders": orders }))
     }
 
@@ -134,8 +135,41 @@ impl Server {
         let told: BTreeSet<PersonId> =
             whose.filter_map(|person| superior(directory, person, at)).collect();
         for to in told.into_iter().filter(|to| to != supervisor) {
-            let Some(home) = self.hub.home(&to) else { continue };
-            let text = format!("{what} (by {supervisor})").into();
+            self.tell(to, format!("{what} (by {supervisor})"));
+        }
+    }
+
+    /// Those whose position was closed or opened, or who serve other groups now, hear it and by whom.
+    fn tell_concerned(&self, (before, after): (&Directory, &Directory), supervisor: &PersonId) {
+        for (_, person) in after.agents().filter(|(_, person)| person.id != *supervisor) {
+            let to = &person.id;
+            let was_closed = before.position_closed(to).is_some();
+            match after.position_closed(to) {
+                Some(_) if !was_closed => self.tell(
+                    to.clone(),
+                    format!(
+                        "Your position was closed by {supervisor}: no call is offered to you until a \
+                         supervisor opens it."
+                    ),
+                ),
+                None if was_closed => self.tell(
+                    to.clone(),
+                    format!("Your position was opened by {supervisor}: calls are offered to you again."),
+                ),
+                _ => {}
+            }
+            let (was, is) = (serves(before, to), serves(after, to));
+            if was != is {
+                let text =
+                    format!("You were moved by {supervisor}: you serve {is} now, no longer {was}.");
+                self.tell(to.clone(), text);
+            }
+        }
+    }
+
+    fn tell(&self, to: PersonId, text: String) {
+        if let Some(home) = self.hub.home(&to) {
+            let text = text.into();
             self.hub.inboxes[home.index()].push(Input::Tell { to, text });
         }
     }
@@ -218,6 +252,20 @@ fn superior(directory: &Directory, person: &PersonId, at: Timestamp) -> Option<P
     let people = || ladder.iter().filter_map(|agent| directory.person(*agent));
     let there = people().find(|person| directory.absence(person, at).is_none());
     there.or_else(|| people().next()).map(|person| person.id.clone())
+}
+
+/// The groups of a person in words: `operator of sales_support, finance`.
+fn serves(directory: &Directory, person: &PersonId) -> String {
+    let Some(agent) = directory.agent(person) else { return String::new() };
+    let queues = directory.queues_of(agent);
+    let groups: Vec<&Group> = queues.iter().filter_map(|q| directory.group_of_queue(*q)).collect();
+    // Who is one of a department is one of the company: the department says both.
+    let of_one = |group: &&Group| {
+        group.department.is_some()
+            || !groups.iter().any(|g| g.role == group.role && g.department.is_some())
+    };
+    let names: Vec<String> = groups.iter().filter(|g| of_one(g)).map(ToString::to_string).collect();
+    if names.is_empty() { "no group".to_owned() } else { names.join(", ") }
 }
 
 /// `agent 12`, as other lines of the log call a person.

@@ -30,6 +30,7 @@ mod roster;
 mod seats;
 mod shards;
 mod survival;
+mod tell;
 mod trunks;
 
 use std::collections::VecDeque;
@@ -45,7 +46,7 @@ use crate::policy::Policy;
 use crate::proxy::Proxy;
 use crate::registrar::{Authenticator, Location, Registrar};
 use crate::sip::{Message, Method};
-use crate::transaction::{TxEvent, TxOutput};
+use crate::transaction::{ClientTx, TxEvent, TxOutput};
 
 pub use crate::call::{
     AgentChange, AgentNote, CallbackChange, ClientRef, Direction, Event, Found as Identified,
@@ -59,6 +60,7 @@ pub use survival::{Cut, Journalled};
 use self::core::Core;
 use passing::Passings;
 use seats::Seats;
+use tell::Told;
 use trunks::Trunks;
 
 /// A wall clock that is moved by less is followed without a word: no registration ends by it.
@@ -110,6 +112,7 @@ pub struct Switch {
     auth: Authenticator,
     seats: Seats,
     trunks: Trunks,
+    told: Told,
     proxy: Proxy,
     passings: Passings,
     /// When the waits are looked at again for help (clause B7), and who was there at the last look.
@@ -142,6 +145,7 @@ impl Switch {
             auth,
             seats: Seats::default(),
             trunks: Trunks::default(),
+            told: Told::default(),
             proxy,
             passings: Passings::default(),
             help_at: Moment::ZERO,
@@ -276,10 +280,10 @@ impl Switch {
         match event {
             TxEvent::Request { tx, request, flow } => self.request(now, tx, request, flow),
             TxEvent::Response { tx, ref response, .. } => {
-                self.trunks.answered(tx, Some(response.status()));
+                self.answered(tx, Some(response.status()));
             }
             TxEvent::Timeout { tx } | TxEvent::TransportFailed { tx } => {
-                self.trunks.answered(tx, None);
+                self.answered(tx, None);
             }
             TxEvent::Stray { response, flow } => self.stray(now, &response, flow),
             TxEvent::Cancelled { .. }
@@ -288,6 +292,12 @@ impl Switch {
             | TxEvent::ReplyFailed { .. }
             | TxEvent::NoAck { .. } => {}
         }
+    }
+
+    /// The outcome of a question or a text of our own; `None` is silence.
+    fn answered(&mut self, tx: ClientTx, status: Option<u16>) {
+        self.trunks.answered(tx, status);
+        self.told.answered(tx, status, &self.core.shared.location);
     }
 
     fn mail(&mut self, now: Moment, mail: Mail) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::call::Source;
 use crate::dialog::Dialog;
-use crate::domain::{Credentials, Flow, Moment, PersonId, Trunk, TrunkIdentity};
+use crate::domain::{Credentials, Flow, Moment, Trunk, TrunkIdentity};
 use crate::meters::{Counter, Meters, NonceUse};
 use crate::proxy::{Answer, Capabilities, answer_to};
 use crate::registrar::{self, Change, NONCE_LIFETIME, NonceWindow, Presented, Verdict};
@@ -375,31 +375,6 @@ impl Switch {
     /// A 2xx to an INVITE that we have forgotten (a restart): the phone is told that nobody is there.
     pub(super) fn stray(&mut self, now: Moment, response: &Message, flow: Flow) {
         crate::call::refuse_stray(&mut self.core.env(now), response, flow);
-    }
-
-    /// A plain text to a person's phones (RFC 3428).
-    pub(super) fn tell(&mut self, now: Moment, to: &PersonId, text: &str) {
-        let agent = self.core.directory.agent(to);
-        let person = agent.and_then(|a| self.core.directory.person(a)).cloned();
-        let Some(user) = person.and_then(|p| p.sip_user.clone()) else { return };
-        let domain = self.core.settings.domains.first().cloned().unwrap_or_default();
-        for binding in self.core.shared.location.bindings(&user) {
-            let call_id = self.core.mint.call_id(u16::from(self.core.shard.0));
-            let local = self.core.mint.tag();
-            let mut draft = Builder::request(&Method::Message, &binding.contact)
-                .header(Header::MaxForwards, 70)
-                .header(Header::From, format_args!("<sip:telefonist@{domain}>;tag={local}"))
-                .header(Header::To, format_args!("<sip:{user}@{domain}>"))
-                .header(Header::CallId, call_id)
-                .header(Header::CSeq, "1 MESSAGE");
-            for hop in &binding.path {
-                draft = draft.header(Header::Route, hop);
-            }
-            let draft = draft.body("text/plain", text.as_bytes());
-            if self.core.tx.request(now, draft, Method::Message, binding.flow).is_err() {
-                tracing::warn!("transactions_max is reached: a MESSAGE could not be sent");
-            }
-        }
     }
 }
 

@@ -66,3 +66,26 @@ fn b8_a_plan_that_the_policy_has_no_more_is_shown_and_can_be_reverted() {
     assert_eq!(scene.server.plans()["deleted"], false);
     scene.server.stop();
 }
+
+#[test]
+fn b8_whose_position_is_closed_or_opened_and_who_is_moved_hears_it_and_by_whom() {
+    let scene = Scene::start();
+    for user in ["202", "203"] {
+        scene.register(user);
+    }
+    let close = Change::Order(Order::ClosePosition { person: PersonId::new("op2") });
+    scene.orders(&close, "op1");
+    let text = scene.is_told("202");
+    assert!(text.starts_with("Your position was closed by op1: no call is offered"), "{text}");
+    scene.orders(&open("op2"), "op1");
+    assert!(scene.is_told("202").starts_with("Your position was opened by op1: "));
+    scene.orders(&Change::Apply("rush".into()), "op1");
+    for user in ["202", "203"] {
+        assert!(scene.is_told(user).starts_with("Your position was closed by op1: "));
+    }
+    scene.orders(&Change::Revert, "op1");
+    for user in ["202", "203"] {
+        assert!(scene.is_told(user).starts_with("Your position was opened by op1: "));
+    }
+    scene.server.stop();
+}

@@ -323,6 +323,34 @@ fn who_has_no_phone_hears_of_a_promise_when_one_registers() {
     w.nothing("192.0.2.26:5060");
 }
 
+#[test]
+fn a_phone_that_takes_no_texts_is_left_alone_until_it_registers_anew() {
+    for status in [405, 415, 501] {
+        let mut w = world();
+        w.register("ole", OLE);
+        w.input(Input::Tell { to: "ole".into(), text: "one".into() });
+        let told = w.request(OLE, Method::Message);
+        w.reply(OLE, &told, status, "");
+        w.input(Input::Tell { to: "ole".into(), text: "two".into() });
+        w.run(secs(60));
+        w.nothing(OLE);
+        w.register("ole", OLE);
+        w.input(Input::Tell { to: "ole".into(), text: "three".into() });
+        assert_eq!(w.request(OLE, Method::Message).body(), "three", "after {status}");
+    }
+}
+
+#[test]
+fn a_phone_that_was_only_busy_with_a_text_gets_the_next() {
+    let mut w = world();
+    w.register("ole", OLE);
+    w.input(Input::Tell { to: "ole".into(), text: "one".into() });
+    let told = w.request(OLE, Method::Message);
+    w.reply(OLE, &told, 486, "");
+    w.input(Input::Tell { to: "ole".into(), text: "two".into() });
+    assert_eq!(w.request(OLE, Method::Message).body(), "two");
+}
+
 /// D1: what is stored with a call is what `explain` said a moment before.
 #[test]
 fn explain_says_what_the_record_of_the_call_will_say() {

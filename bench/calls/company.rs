@@ -94,6 +94,7 @@ impl Company {
             actor: Actor { by: "bench", at: now },
             numbers: &numbers,
             realm: DOMAIN,
+            calendars: &[],
             today: now.to_zoned(TimeZone::UTC).date(),
             dry_run: false,
             skip_bad: false,

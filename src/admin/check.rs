@@ -162,6 +162,7 @@ pub(super) fn people(context: &Context, config_dir: &Path) -> Result<Option<Peop
         actor: context.actor(),
         numbers: settings.as_ref().map_or(&other, |s| &s.numbers),
         realm,
+        calendars: &[],
         today: context.today(),
         dry_run: false,
         skip_bad: true,

@@ -1,6 +1,7 @@
 //! `telefonist import`.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -22,10 +23,14 @@ pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<Import
         ImportWhat::Departments => ImportKind::Departments,
         ImportWhat::Absences => ImportKind::Absences,
     };
+    let calendars = crate::server::compile(&context.config_dir);
+    let calendars: Vec<_> =
+        calendars.map_or_else(|_| Vec::new(), |c| c.calendars.keys().cloned().collect());
     let options = ImportOptions {
         actor: context.actor(),
         numbers: &config.settings.numbers,
         realm: &config.settings.realm,
+        calendars: &calendars,
         today: context.today(),
         dry_run: args.dry_run,
         skip_bad: args.skip_bad,
@@ -39,11 +44,12 @@ pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<Import
     Ok(report?)
 }
 
-pub(super) fn import_text(report: &ImportReport, dry_run: bool) -> String {
+pub(super) fn import_text(report: &ImportReport, file: &Path, dry_run: bool) -> String {
     let mut out = String::new();
+    let file = file.display();
     let shown = if dry_run { report.bad.len() } else { BAD_SHOWN_MAX };
     for row in report.bad.iter().take(shown) {
-        out.push_str(&format!("line {}: {}\n", row.line, one_line(&row.reason)));
+        out.push_str(&format!("{file}, line {}: {}\n", row.line, one_line(&row.reason)));
     }
     if report.bad.len() > shown {
         out.push_str(&format!("… and {} more\n", report.bad.len() - shown));
@@ -57,10 +63,10 @@ pub(super) fn import_text(report: &ImportReport, dry_run: bool) -> String {
         (false, true) => "nothing was written: a dry run",
         (false, false) => "nothing was written: mend the bad rows, or add --skip-bad",
     };
-    let ImportReport { rows, added, changed, bad, .. } = report;
+    let ImportReport { rows, added, changed, unchanged, bad, .. } = report;
     let (kind, bad) = (report.kind.as_str(), bad.len());
     out.push_str(&format!(
-        "{kind}: {rows} rows, {added} new, {changed} changed, {bad} bad; {done}\n"
+        "{kind}: {rows} rows, {added} new, {changed} changed, {unchanged} unchanged, {bad} bad; {done}\n"
     ));
     out
 }
@@ -75,6 +81,6 @@ pub(super) fn import_command(context: &Context, args: &ImportArgs) -> Result<Pri
         tell_changed(context, "import", &detail);
     }
     let found = !report.bad.is_empty();
-    let text = import_text(&report, args.dry_run);
+    let text = import_text(&report, &args.file, args.dry_run);
     Ok(Printed { found, ..Printed::new(text, json!(report)) })
 }

@@ -118,6 +118,7 @@ impl Folder {
             actor: Actor { by: "demo", at: now },
             numbers: &numbers,
             realm: DOMAIN,
+            calendars: &[],
             today: berlin(now).date(),
             dry_run: false,
             skip_bad: false,

@@ -112,6 +112,22 @@ impl ClientsDb {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError>,
     ) -> Result<T, StoreError> {
+        self.transaction(work, true)
+    }
+
+    /// The same, and undoes all of it: what would be done is known, nothing is changed.
+    pub(super) fn try_out<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(work, false)
+    }
+
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError>,
+        keep: bool,
+    ) -> Result<T, StoreError> {
         let file = &self.file;
         let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
         let begin = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
@@ -120,7 +136,8 @@ impl ClientsDb {
             WriteError::Sql(e) => sql(e),
             WriteError::Refused(why) => StoreError::Refused(why),
         })?;
-        tx.commit().map_err(sql)?;
+        let ended = if keep { tx.commit() } else { tx.rollback() };
+        ended.map_err(sql)?;
         Ok(done)
     }
 }

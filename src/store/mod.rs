@@ -14,6 +14,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod callbacks;
+mod circles;
 mod clients;
 mod db;
 mod error;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
+use super::circles::Circles;
 use super::db::WriteError;
 use super::{Actor, ClientsDb, StoreError, password};
 use crate::domain::{
@@ -52,13 +53,19 @@ impl ClientsDb {
     }
 
     /// Clause C1. Refused: unknown people, a deputy who is the same person, days in the wrong order, an
-    /// absence of that person on one of the days already.
+    /// absence of that person on one of the days already, deputies in a circle.
     pub fn add_absence(
         &mut self,
         actor: Actor<'_>,
         new: &NewAbsence,
     ) -> Result<Absence, StoreError> {
-        self.write(|tx| insert_absence(tx, actor, new))
+        self.write(|tx| {
+            let added = insert_absence(tx, actor, new)?;
+            match Circles::load(tx, new.from)?.closed_by(new) {
+                Some(circle) => refused(circle),
+                None => Ok(added),
+            }
+        })
     }
 
     /// Ends an absence so that `on` is its last day; one that would begin later is taken away whole.
@@ -118,14 +125,17 @@ impl ClientsDb {
     }
 }
 
+/// Whether it was another before.
 pub(super) fn store_password(
     tx: &Transaction<'_>,
     person: &str,
     kept: &Credentials,
     realm: &str,
-) -> rusqlite::Result<()> {
-    let text = "UPDATE people SET ha1_realm = ?2, ha1_md5 = ?3, ha1_sha256 = ?4 WHERE id = ?1";
-    tx.prepare_cached(text)?.execute((person, realm, &*kept.ha1_md5, &*kept.ha1_sha256)).map(|_| ())
+) -> rusqlite::Result<bool> {
+    let text = "UPDATE people SET ha1_realm = ?2, ha1_md5 = ?3, ha1_sha256 = ?4 WHERE id = ?1 \
+                AND (ha1_realm IS NOT ?2 OR ha1_md5 IS NOT ?3 OR ha1_sha256 IS NOT ?4)";
+    let kept = (person, realm, &*kept.ha1_md5, &*kept.ha1_sha256);
+    tx.prepare_cached(text)?.execute(kept).map(|changed| changed > 0)
 }
 
 /// Also used by the follower, on its own connection.
@@ -235,7 +245,10 @@ fn sets(
 
 const ABSENCE_COLUMNS: &str = "id, person, kind, first_day, last_day, deputy, named_by";
 
-fn absences(connection: &Connection, since: Option<Date>) -> rusqlite::Result<Vec<Absence>> {
+pub(super) fn absences(
+    connection: &Connection,
+    since: Option<Date>,
+) -> rusqlite::Result<Vec<Absence>> {
     let text = format!(
         "SELECT {ABSENCE_COLUMNS} FROM absences WHERE last_day >= ?1 ORDER BY first_day, id"
     );

@@ -465,3 +465,100 @@ fn a_client_has_no_negative_debt_or_limit_and_no_order_of_tomorrow() {
     let lines: Vec<u64> = report.bad.iter().map(|bad| bad.line).collect();
     assert_eq!((lines, report.rows), (vec![3, 4, 5], 4), "a balance may be one: {report:?}");
 }
+
+/// How many rows are new, changed, and as they were.
+fn counts(report: &telefonist::store::import::ImportReport) -> (u64, u64, u64) {
+    (report.added, report.changed, report.unchanged)
+}
+
+#[test]
+fn an_import_says_truly_how_many_rows_are_new_changed_and_as_they_were() {
+    let scene = Scene::new();
+    let people = "id,name,roles,sip_user,password\nanna,Anna,operator,11,secret\nole,Ole,,12,x\n";
+    let clients = "code;name;type;numbers;balance\nA;A;retail;+44 20 7946 0001;5\n\
+                   B;B;retail;+44 20 7946 0002;7\n";
+    let absences = "person,kind,from,to,deputy\nanna,leave,today,today+3,ole\n";
+    let files = [
+        (ImportKind::People, people, people.replace("secret", "other")),
+        (ImportKind::Clients, clients, clients.replace("B;B;", "B;Bee;")),
+        (ImportKind::Absences, absences, absences.replace("leave", "sickness")),
+    ];
+    let mut scene = scene;
+    for (kind, text, changed) in files {
+        let rows = text.lines().count() as u64 - 1;
+        let dry = |scene: &Scene, text: &str| {
+            counts(&scene.import_with(kind, text, |o| o.dry_run = true).expect("a report"))
+        };
+        assert_eq!(dry(&scene, text), (rows, 0, 0), "{kind:?}: a dry run of a new file");
+        assert_eq!(counts(&scene.import(kind, text).expect("imported")), (rows, 0, 0));
+        // Balances are as of the import, which is no change of the file.
+        scene.now += jiff::SignedDuration::from_secs(600);
+        assert_eq!(dry(&scene, text), (0, 0, rows), "{kind:?}: a dry run of the same file");
+        assert_eq!(counts(&scene.import(kind, text).expect("again")), (0, 0, rows), "{kind:?}");
+        assert_eq!(dry(&scene, &changed), (0, 1, rows - 1), "{kind:?}");
+        assert_eq!(counts(&scene.import(kind, &changed).expect("again")), (0, 1, rows - 1));
+    }
+}
+
+#[test]
+fn c1_absences_that_close_a_circle_of_deputies_are_bad_in_their_last_line() {
+    let scene = Scene::new();
+    let people = "id,name\nanna,Anna\nboris,Boris\nclara,Clara\ndora,Dora\n";
+    scene.import(ImportKind::People, people).expect("people");
+    let head = "person,kind,from,to,deputy\n";
+    let import = |rows: &str| {
+        scene.import(ImportKind::Absences, format!("{head}{rows}")).expect("a report")
+    };
+    assert!(import("anna,leave,today,today+9,boris\n").written);
+    let report = import("clara,leave,today+2,today+20,anna\nboris,leave,today+5,today+8,clara\n");
+    assert!(!report.written, "nothing is changed");
+    let first = scene.today() + jiff::Span::new().days(5);
+    let last = scene.today() + jiff::Span::new().days(8);
+    let why = format!(
+        "deputy: deputies in a circle from {first} to {last}: \
+         boris → clara (line 2) → anna (absence 1) → boris (C1)"
+    );
+    assert_eq!(report.bad.len(), 1, "{report:?}");
+    assert_eq!((report.bad[0].line, &*report.bad[0].reason), (3, &*why));
+    // The same file may end what would close it, whatever the order of its lines.
+    let mends = "boris,leave,today+5,today+8,clara\nclara,leave,today+2,today+20,anna\n\
+                 anna,leave,today,today+9,dora\n";
+    assert!(import(mends).written);
+    // On other days there is no circle.
+    assert!(import("dora,leave,today+10,today+12,boris\n").written);
+    let command = telefonist::store::NewAbsence {
+        person: "dora".into(),
+        kind: telefonist::domain::AbsenceKind::Leave,
+        from: scene.today() + jiff::Span::new().days(6),
+        to: scene.today() + jiff::Span::new().days(7),
+        deputy: Some("boris".into()),
+    };
+    let actor = telefonist::store::Actor { by: "test", at: scene.now };
+    let refused = scene.db().add_absence(actor, &command).expect_err("a circle");
+    assert!(refused.to_string().contains("deputies in a circle"), "{refused}");
+}
+
+#[test]
+fn people_of_an_unknown_department_and_departments_of_an_unknown_calendar_are_bad() {
+    let scene = Scene::new();
+    // Nothing is known yet: heads are people, people have departments.
+    let first = scene.import(ImportKind::People, "id,name,department\nanna,Anna,market\n");
+    assert!(first.expect("a report").written);
+    let departments = "id,name,head,calendar\nmarket,Market,anna,office\nretail,Retail,,oficce\n";
+    static OFFICE: std::sync::LazyLock<[std::sync::Arc<str>; 1]> =
+        std::sync::LazyLock::new(|| ["office".into()]);
+    let import =
+        |text: &str| scene.import_with(ImportKind::Departments, text, |o| o.calendars = &*OFFICE);
+    let report = import(departments).expect("a report");
+    let bad: Vec<_> = report.bad.iter().map(|b| (b.line, b.reason.as_str())).collect();
+    let why = "calendar: there is no calendar 'oficce'; did you mean 'office'?";
+    assert_eq!(bad, [(3, why)]);
+    assert!(import(&departments.replace("oficce", "office")).expect("a report").written);
+    let people = "id,name,department\nole,Ole,markt\nida,Ida,market\nkai,Kai,nowhere\n";
+    let report = scene.import(ImportKind::People, people).expect("a report");
+    let bad: Vec<_> = report.bad.iter().map(|b| (b.line, b.reason.as_str())).collect();
+    assert!(!report.written, "{report:?}");
+    assert_eq!((bad.len(), bad[0].0, bad[1].0), (2, 2, 4));
+    assert!(bad[0].1.starts_with("department: there is no department 'markt'"), "{bad:?}");
+    assert!(bad[0].1.contains("market"), "{bad:?}");
+}

@@ -69,6 +69,7 @@ impl Scene {
             actor: self.actor(),
             numbers,
             realm: REALM,
+            calendars: &[],
             today: self.today(),
             dry_run: false,
             skip_bad: false,

@@ -170,6 +170,7 @@ impl Scene {
             actor: Actor { by: "test", at: now },
             numbers: &numbers,
             realm: DOMAIN,
+            calendars: &[],
             today: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
             dry_run: false,
             skip_bad: false,

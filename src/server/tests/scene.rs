@@ -259,6 +259,7 @@ fn people(folder: &Path, state: &Path) {
         actor: Actor { by: "test", at: now },
         numbers: &NumberFormat::of("DE"),
         realm: DOMAIN,
+        calendars: &[],
         today: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
         dry_run: false,
         skip_bad: false,

@@ -4,8 +4,9 @@ use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
-use super::{ImportOptions, Notes, Table, Written, fields};
+use super::{BadRow, ImportOptions, Notes, Table, Written, fields};
 use crate::domain::{AbsenceKind, PersonId};
+use crate::store::circles::{Away, Circles};
 use crate::store::db::WriteError;
 use crate::store::people::{
     NewAbsence, insert_absence, kind_name, kind_named, person_exists, unknown_person,
@@ -23,6 +24,7 @@ pub(super) const COLUMNS: &[Column] = &[
 /// The file.
 pub(super) struct AbsenceRows {
     earlier: Vec<(u64, NewAbsence)>,
+    today: Option<Date>,
 }
 
 /// One row as far as it could be read.
@@ -32,6 +34,7 @@ pub(super) struct AbsenceRow {
     days: (Option<Date>, Option<Date>),
     /// `None` outside: not to be read.
     deputy: Option<Option<PersonId>>,
+    today: Date,
 }
 
 impl AbsenceRow {
@@ -50,7 +53,7 @@ impl Table for AbsenceRows {
     type Row = AbsenceRow;
 
     fn new(_header: &Header) -> Self {
-        Self { earlier: Vec::new() }
+        Self { earlier: Vec::new(), today: None }
     }
 
     fn parse(
@@ -79,6 +82,7 @@ impl Table for AbsenceRows {
             kind,
             days,
             deputy: deputy.map(|deputy| deputy.as_deref().map(PersonId::new)),
+            today: options.today,
         })
     }
 
@@ -89,7 +93,7 @@ impl Table for AbsenceRows {
         db: &Connection,
         _notes: &mut Notes,
         wrong: &mut Vec<String>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<(), WriteError> {
         let (person, deputy) = (row.person.as_ref(), row.deputy.as_ref().and_then(Option::as_ref));
         for named in [person, deputy.filter(|deputy| person != Some(deputy))].into_iter().flatten()
         {
@@ -105,7 +109,7 @@ impl Table for AbsenceRows {
         {
             wrong.push(format!("the last day {to} is before the first {from}"));
         }
-        let Some(new) = row.whole() else { return Ok(Written::Nothing) };
+        let Some(new) = row.whole() else { return Ok(()) };
         let overlaps = |other: &NewAbsence| {
             other.person == new.person && other.from <= new.to && new.from <= other.to
         };
@@ -115,10 +119,33 @@ impl Table for AbsenceRows {
         } else if let Some(other) = overlapping(db, &new, own)? {
             wrong.push(format!("{} is away on such a day already (absence {other})", new.person));
         }
+        self.today = Some(row.today);
         if wrong.is_empty() {
             self.earlier.push((line, new));
         }
-        Ok(if own.is_some() { Written::Changed } else { Written::Added })
+        Ok(())
+    }
+
+    /// Clause C1: of a circle of deputies the last of its lines is the bad one.
+    fn finish(&mut self, db: &Connection, _notes: &mut Notes) -> rusqlite::Result<Vec<BadRow>> {
+        let Some(today) = self.today else { return Ok(Vec::new()) };
+        // As the directory has them: a day more, for zones behind UTC.
+        let mut circles = Circles::load(db, today.yesterday().unwrap_or(today))?;
+        let replaced: Vec<_> = self.earlier.iter().map(|(_, new)| circles.take(new)).collect();
+        let mut bad = Vec::new();
+        for ((line, new), replaced) in self.earlier.iter().zip(replaced) {
+            match circles.closed_by(new) {
+                Some(circle) => {
+                    bad.push(BadRow { line: *line, reason: format!("deputy: {circle}") });
+                    replaced.into_iter().for_each(|old| circles.put(old));
+                }
+                None => {
+                    let (absence, place) = (new.clone(), format!("line {line}"));
+                    circles.put(Away { absence, place });
+                }
+            }
+        }
+        Ok(bad)
     }
 
     fn write(

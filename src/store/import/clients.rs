@@ -94,14 +94,17 @@ impl Table for ClientRows {
     fn new(header: &Header) -> Self {
         let own = COLUMNS.iter().map(|c| c.name).filter(|name| *name != "numbers");
         let mut columns: Vec<_> = own.filter(|name| header.has(name)).collect();
-        if !columns.contains(&"as_of") && BALANCES.iter().any(|name| header.has(name)) {
+        // The time of the import is written, and is no change of what the file says.
+        let now = !columns.contains(&"as_of") && BALANCES.iter().any(|name| header.has(name));
+        let told = columns.len();
+        if now {
             columns.push("as_of");
         }
         let names: Vec<_> = columns.iter().map(|name| column(name)).collect();
         let places: Vec<_> = (1..=names.len()).map(|i| format!("?{i}")).collect();
         let set: Vec<_> = names.iter().zip(&places).map(|(n, p)| format!("{n} = {p}")).collect();
         let differs: Vec<_> =
-            names.iter().zip(&places).map(|(n, p)| format!("{n} IS NOT {p}")).collect();
+            names.iter().zip(&places).take(told).map(|(n, p)| format!("{n} IS NOT {p}")).collect();
         let id = names.len() + 1;
         Self {
             insert: format!(
@@ -172,7 +175,7 @@ impl Table for ClientRows {
         db: &Connection,
         notes: &mut Notes,
         wrong: &mut Vec<String>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<(), WriteError> {
         match self.keys.get(&row.key) {
             Some(first) => wrong.push(format!("{} was in line {first} already", row.key)),
             None if wrong.is_empty() => {
@@ -188,13 +191,13 @@ impl Table for ClientRows {
             wrong.push(format!("{} is new, and a new client needs name and type", row.key));
         }
         if !wrong.is_empty() {
-            return Ok(Written::Nothing);
+            return Ok(());
         }
         self.note_names(line, row, db, notes)?;
         for number in row.numbers.iter().flatten() {
             self.note_shared(line, number, id, db)?;
         }
-        Ok(if id.is_some() { Written::Changed } else { Written::Added })
+        Ok(())
     }
 
     fn write(

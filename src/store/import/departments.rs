@@ -45,7 +45,7 @@ impl Table for DepartmentRows {
     fn parse(
         &self,
         cells: &Cells<'_>,
-        _options: &ImportOptions<'_>,
+        options: &ImportOptions<'_>,
         wrong: &mut Vec<String>,
     ) -> Option<DepartmentRow> {
         let id = fields::short_name(cells.text("id").unwrap_or_default());
@@ -56,6 +56,11 @@ impl Table for DepartmentRows {
                 let needed = matches!(name, "name" | "calendar");
                 wrong.extend(needed.then(|| format!("{name} is empty")));
                 return Some(None);
+            }
+            let is_unknown = |cell: &str| !options.calendars.iter().any(|known| **known == *cell);
+            if name == "calendar" && !options.calendars.is_empty() && is_unknown(cell) {
+                let hint = did_you_mean(cell, options.calendars.iter().map(AsRef::as_ref));
+                wrong.push(format!("calendar: there is no calendar '{cell}'{hint}"));
             }
             if name != "name" {
                 wrong.extend(fields::short_name(cell).err().map(|why| format!("{name}: {why}")));
@@ -76,7 +81,7 @@ impl Table for DepartmentRows {
         db: &Connection,
         notes: &mut Notes,
         wrong: &mut Vec<String>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<(), WriteError> {
         match self.ids.get(&row.id) {
             Some(first) => wrong.push(format!("'{}' was in line {first} already", row.id)),
             None if wrong.is_empty() => {
@@ -90,7 +95,7 @@ impl Table for DepartmentRows {
             wrong.push(format!("'{}' is new, and needs name and calendar", row.id));
         }
         if !wrong.is_empty() {
-            return Ok(Written::Nothing);
+            return Ok(());
         }
         for (what, who) in [("head", head), ("deputy_head", deputy_head)] {
             if let Some(Some(who)) = who
@@ -99,7 +104,7 @@ impl Table for DepartmentRows {
                 notes.add(line, format!("{what}: {}", unknown_person(db, who)?));
             }
         }
-        Ok(if exists { Written::Changed } else { Written::Added })
+        Ok(())
     }
 
     fn write(
@@ -133,6 +138,11 @@ impl Table for DepartmentRows {
 
 pub(super) fn exists(db: &Connection, id: &str) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM departments WHERE id = ?1")?.exists([id])
+}
+
+/// There are departments: who names none of them is mistaken.
+pub(super) fn any_department(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM departments")?.exists([])
 }
 
 /// "There is no such department", with the nearest name.

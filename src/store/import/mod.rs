@@ -4,7 +4,8 @@
 //! file ─▶ text (encoding found) ─▶ rows ─▶ pass 1: every row parsed and checked ──▶ bad rows, by line
 //!         or sheet                          pass 2: all good rows, one transaction ──▶ clients.db
 //! ```
-//! Pass 2 runs only if pass 1 found nothing bad, or `skip_bad` is set, and never in a dry run. A row
+//! Pass 2 is kept only if pass 1 found nothing bad, or `skip_bad` is set, and never in a dry run; else it is
+//! undone, and the report says what it would have done. A row
 //! updates what its key names (clients: `code`, else `name`; people and departments: `id`; absences:
 //! person and first day) and touches only the columns that the file has, so that a nightly file of
 //! balances is `code;balance;overdue;overdue since`.
@@ -90,6 +91,8 @@ pub struct ImportOptions<'a> {
     pub numbers: &'a NumberFormat,
     /// The digest realm of people's passwords.
     pub realm: &'a str,
+    /// The calendars that departments may have; none: whatever they say.
+    pub calendars: &'a [std::sync::Arc<str>],
     /// What `today-12` counts from.
     pub today: Date,
     /// Say what is bad and what would be done; change nothing.
@@ -116,10 +119,12 @@ pub struct ImportReport {
     pub kind: ImportKind,
     /// Rows in it, without header and empty ones.
     pub rows: u64,
-    /// Rows that are new; in a dry run: would be.
+    /// Good rows that are new; if nothing was written: would be.
     pub added: u64,
-    /// Rows that changed something; in a dry run, and if nothing was written: rows that exist.
+    /// Good rows that changed something; if nothing was written: would change something.
     pub changed: u64,
+    /// Good rows that are in the database as the file has them.
+    pub unchanged: u64,
     /// Every row that cannot be taken.
     pub bad: Vec<BadRow>,
     /// Numbers that several clients have (clause A1); in a dry run, only those of this file.
@@ -207,8 +212,8 @@ trait Table: Sized {
         wrong: &mut Vec<String>,
     ) -> Option<Self::Row>;
 
-    /// Against the rows before it and the database; whether it exists there already. Adds to what was
-    /// `wrong` with its cells; a row that is bad already is none that later rows collide with.
+    /// Against the rows before it and the database. Adds to what was `wrong` with its cells; a row that is
+    /// bad already is none that later rows collide with.
     fn check(
         &mut self,
         line: u64,
@@ -216,7 +221,7 @@ trait Table: Sized {
         db: &Connection,
         notes: &mut Notes,
         wrong: &mut Vec<String>,
-    ) -> Result<Written, WriteError>;
+    ) -> Result<(), WriteError>;
 
     /// Writes one row that was checked.
     fn write(
@@ -226,9 +231,9 @@ trait Table: Sized {
         options: &ImportOptions<'_>,
     ) -> Result<Written, WriteError>;
 
-    /// After the last row: what could not be seen before.
-    fn finish(&mut self, _db: &Connection, _notes: &mut Notes) -> rusqlite::Result<()> {
-        Ok(())
+    /// After the last row: what could not be seen before, and rows that are bad because of it.
+    fn finish(&mut self, _db: &Connection, _notes: &mut Notes) -> rusqlite::Result<Vec<BadRow>> {
+        Ok(Vec::new())
     }
 
     /// What several rows share and a person should look at.
@@ -273,14 +278,21 @@ impl Run<'_> {
     ) -> Result<ImportReport, StoreError> {
         let mut report = self.check::<T>(db, notes)?;
         let refused = !report.bad.is_empty() && !self.options.skip_bad;
-        if self.options.dry_run || refused {
+        let writes = !self.options.dry_run && !refused;
+        let bad: std::collections::HashSet<u64> = report.bad.iter().map(|b| b.line).collect();
+        match self.write::<T>(db, &bad, writes) {
+            Ok((added, changed)) => {
+                let unchanged = report.rows - bad.len() as u64 - added - changed;
+                (report.added, report.changed, report.unchanged) = (added, changed, unchanged);
+            }
+            // A bad row may be what a good one waits for: the bad ones are to be told.
+            Err(StoreError::Refused(why)) if refused => report.notes.push(why),
+            Err(error) => return Err(error),
+        }
+        report.written = writes;
+        if !writes {
             return Ok(report);
         }
-        let bad: std::collections::HashSet<u64> = report.bad.iter().map(|b| b.line).collect();
-        let (added, changed) = self.write::<T>(db, &bad)?;
-        report.added = added;
-        report.changed = changed;
-        report.written = true;
         if self.kind == ImportKind::Clients {
             let shared = db.shared_numbers()?;
             report.shared_numbers = shared.iter().map(ToString::to_string).collect();
@@ -295,7 +307,7 @@ impl Run<'_> {
     ) -> Result<ImportReport, StoreError> {
         let mut table = T::new(&self.header);
         let mut names = Notes::default();
-        let (mut rows, mut added, mut changed, mut bad) = (0, 0, 0, Vec::new());
+        let (mut rows, mut bad) = (0, Vec::new());
         for row in self.rows.iter() {
             rows += 1;
             if rows % 1_000 == 0 {
@@ -305,27 +317,27 @@ impl Run<'_> {
             let (parsed, mut wrong) = parse(&self.header, &table, &row, &self.options);
             let checked = parsed
                 .map(|parsed| table.check(line, &parsed, db.connection(), &mut names, &mut wrong));
-            let written = match checked.transpose() {
-                Ok(written) => written,
+            let whole = match checked.transpose() {
+                Ok(checked) => checked.is_some(),
                 Err(WriteError::Refused(why)) => {
                     wrong.push(why);
-                    None
+                    false
                 }
                 Err(WriteError::Sql(e)) => return Err(db.sql(&e)),
             };
-            match written.filter(|_| wrong.is_empty()) {
-                Some(Written::Added) => added += 1,
-                Some(_) => changed += 1,
-                None => bad.push(BadRow { line, reason: wrong.join("; ") }),
+            if !whole || !wrong.is_empty() {
+                bad.push(BadRow { line, reason: wrong.join("; ") });
             }
         }
-        table.finish(db.connection(), &mut names).map_err(|e| db.sql(&e))?;
+        bad.extend(table.finish(db.connection(), &mut names).map_err(|e| db.sql(&e))?);
+        bad.sort_by_key(|row| row.line);
         let notes = notes.into_iter().chain(names.lines()).collect();
         Ok(ImportReport {
             kind: self.kind,
             rows,
-            added,
-            changed,
+            added: 0,
+            changed: 0,
+            unchanged: 0,
             bad,
             shared_numbers: table.shared(),
             notes,
@@ -333,15 +345,17 @@ impl Run<'_> {
         })
     }
 
+    /// How many rows are added and changed; undone unless `keep`.
     fn write<T: Table>(
         &mut self,
         db: &mut ClientsDb,
         bad: &std::collections::HashSet<u64>,
+        keep: bool,
     ) -> Result<(u64, u64), StoreError> {
         let table = T::new(&self.header);
         let (header, options, kind) = (&self.header, &self.options, self.kind);
         let (rows, progress) = (&self.rows, &mut self.progress);
-        db.write(|tx| {
+        let work = |tx: &Transaction<'_>| {
             let (mut added, mut changed) = (0, 0);
             for (count, row) in rows.iter().enumerate() {
                 if count % 1_000 == 0 {
@@ -366,7 +380,8 @@ impl Run<'_> {
             let detail = format!("{}: {added} added, {changed} changed", kind.as_str());
             options.actor.record(tx, "import", &detail)?;
             Ok((added, changed))
-        })
+        };
+        if keep { db.write(work) } else { db.try_out(work) }
     }
 }
 

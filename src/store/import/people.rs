@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::columns::{Cells, Column, Header};
-use super::{ImportOptions, Notes, Table, Written, fields, noted};
+use super::departments::{any_department, exists as department_exists, unknown_department};
+use super::{BadRow, ImportOptions, Notes, Table, Written, fields, noted};
 use crate::domain::GROUPS_PER_PERSON_MAX;
 use crate::store::db::WriteError;
 use crate::store::people::{person_exists, store_password};
@@ -113,8 +114,15 @@ impl Table for PersonRows {
         db: &Connection,
         _notes: &mut Notes,
         wrong: &mut Vec<String>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<(), WriteError> {
         let counts = wrong.is_empty();
+        // The first file of people comes before the departments, whose heads they are.
+        if let Some(department) = row.text("department")
+            && any_department(db)?
+            && !department_exists(db, department)?
+        {
+            wrong.push(format!("department: {}", unknown_department(db, department)?));
+        }
         match self.ids.get(&row.id) {
             Some(first) => wrong.push(format!("'{}' was in line {first} already", row.id)),
             None if counts => {
@@ -154,7 +162,7 @@ impl Table for PersonRows {
         if let (true, Some(superior)) = (counts, row.text("supervisor")) {
             self.supervisors.push((line, superior.to_owned()));
         }
-        Ok(if exists { Written::Changed } else { Written::Added })
+        Ok(())
     }
 
     fn write(
@@ -181,13 +189,12 @@ impl Table for PersonRows {
         }
         if let (Some(secret), Some(user)) = (&row.password, sip_user(tx, row)?) {
             let kept = password::credentials(&user, options.realm, secret);
-            store_password(tx, &row.id, &kept, options.realm)?;
-            changed = true;
+            changed |= store_password(tx, &row.id, &kept, options.realm)?;
         }
         Ok(if changed && written == Written::Nothing { Written::Changed } else { written })
     }
 
-    fn finish(&mut self, db: &Connection, notes: &mut Notes) -> rusqlite::Result<()> {
+    fn finish(&mut self, db: &Connection, notes: &mut Notes) -> rusqlite::Result<Vec<BadRow>> {
         let mut query = db.prepare("SELECT id FROM people")?;
         let known = query.query_map([], |row| row.get::<_, String>(0))?;
         let mut known: BTreeSet<String> = known.collect::<Result<_, _>>()?;
@@ -198,7 +205,7 @@ impl Table for PersonRows {
                 notes.add(*line, format!("supervisor: there is no person '{superior}'{hint}"));
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 

@@ -67,7 +67,8 @@ from = ["pbx.example"]
     for wanted in [
         "t.toml:2:2: error: `server.domains` is missing",
         "t.toml:3:1: error: unknown key `server.domians`\n  hint: did you mean `domains`?",
-        "t.toml:4:11: error: `server.country`: `ATLANTIS` is no country",
+        "t.toml:4:11: error: `server.country`: `Atlantis` is no country with telephone numbers: \
+         two letters are, such as `DE`",
         "t.toml:5:11: error: `server.workers`: 0 is not between 1 and 64; or write \"auto\"",
         "t.toml:7:8: error: `listen[].bind`: `0.0.0.0` is no address with port",
         "t.toml:8:2: error: unknown table `timer`\n  hint: did you mean `timers`?",

@@ -128,9 +128,15 @@ fn numbers(section: &Section<'_, '_>, company: Option<&NumberFormat>) -> Option<
 
 /// An ISO 3166 country that the number library knows.
 pub(super) fn country(value: &Value<'_>) -> Result<Arc<str>, String> {
-    let text: Arc<str> = convert::text(value)?.to_ascii_uppercase().into();
-    let known = NumberFormat::of(&text).is_known();
-    if known { Ok(text) } else { Err(format!("`{text}` is no country with telephone numbers")) }
+    let written = convert::text(value)?;
+    let code: Arc<str> = written.to_ascii_uppercase().into();
+    match NumberFormat::of(&code).is_known() {
+        true => Ok(code),
+        false => {
+            let why = "is no country with telephone numbers: two letters are, such as `DE`";
+            Err(format!("`{written}` {why}"))
+        }
+    }
 }
 
 /// Digits, `*` and `#`: what can be dialled.

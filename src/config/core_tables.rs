@@ -1,6 +1,5 @@
 //! `[server]`, `[people]`, `[star_codes]`, `[timers]`, `[limits]` → the core's settings.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,12 +110,10 @@ pub(super) fn rest(document: &mut Document<'_, '_>) -> Rest {
 
 fn star_codes(document: &mut Document<'_, '_>) -> StarCodes {
     let section = document.section("star_codes");
-    let mut seen: BTreeMap<Arc<str>, &'static str> = BTreeMap::new();
+    let mut all: Vec<(&'static str, Arc<str>)> = Vec::new();
     let mut code = |name: &'static str| {
         let code = section.value(name, star_code);
-        if let Some(other) = seen.insert(code.clone(), name) {
-            section.error(name, format!("`{code}` means `{other}` already"), None);
-        }
+        all.push((name, code.clone()));
         code
     };
     let codes = StarCodes {
@@ -126,6 +123,18 @@ fn star_codes(document: &mut Document<'_, '_>) -> StarCodes {
         resume: code("resume"),
         wrap_up_end: code("wrap_up_end"),
     };
+    // What the file says before what it leaves out, in its order.
+    all.sort_by_key(|(name, _)| (!section.is_given(name), section.span_of(name).start));
+    for (place, (name, code)) in all.iter().enumerate() {
+        let Some((other, _)) = all[..place].iter().find(|(_, earlier)| earlier == code) else {
+            continue;
+        };
+        let (at, also) = match section.is_given(name) {
+            true => (*name, format!("`{other}` already {}", section.place_of(other))),
+            false => (*other, format!("`{name}`, which has it by default")),
+        };
+        section.error(at, format!("`{code}` means {also}"), None);
+    }
     section.finish();
     codes
 }

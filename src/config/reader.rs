@@ -151,6 +151,12 @@ impl<'i> Section<'i, '_> {
         self.entries.get(name).map_or_else(|| self.span(), |(_, value)| value.span())
     }
 
+    /// `(line 12, column 9)`: where a key's value stands.
+    pub(super) fn place_of(&self, name: &str) -> String {
+        let (line, column) = self.problems.source.position(self.span_of(name).start);
+        format!("(line {line}, column {column})")
+    }
+
     /// The file gives this key.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.entries.contains_key(name)

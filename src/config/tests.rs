@@ -195,3 +195,20 @@ fn what_is_not_shown_stands_in_no_name() {
     let user = format!("{SMALL}[[trunk]]\nname = \"x\"\nuser = \"a\\tb\"\nha1_md5 = \"x\"");
     assert!(problems(&user).iter().any(|p| p.starts_with("t.toml:12:8: error: this text")));
 }
+
+#[test]
+fn a_star_code_that_comes_twice_is_told_at_its_second_use_with_the_place_of_the_first() {
+    let told = |codes: &str| problems(&format!("{SMALL}\n[star_codes]\n{codes}"));
+    let begin = SMALL.lines().count() + 2;
+    let (first, second) = (begin + 1, begin + 2);
+    let both = told("pause = \"*77\"\nlogin = \"*77\"\n");
+    let why =
+        format!("t.toml:{second}:9: error: `*77` means `pause` already (line {first}, column 9)");
+    assert_eq!(both, [why]);
+    // The other is nowhere in the file.
+    let one = told("login = \"*12\"\n");
+    let why = "error: `*12` means `logout`, which has it by default";
+    assert_eq!(one, [format!("t.toml:{first}:9: {why}")]);
+    let also = told("logout = \"*11\"\nlogin = \"*12\"\n");
+    assert!(also.is_empty(), "changed places: {also:?}");
+}

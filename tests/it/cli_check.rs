@@ -281,6 +281,18 @@ fn the_matrix_says_of_every_clause_where_it_is_carried_out_and_what_proves_it() 
     let rule = format!("policy.toml:{line} rule key client");
     assert!(said.contains(&rule), "{said}");
     assert!(said.contains("b2_a_key_client_goes_to_their_own_manager_first"), "{said}");
+    // What is left out works by its default.
+    let path = scene.config().join("telefonist.toml");
+    let text = std::fs::read_to_string(&path).expect("readable");
+    let (before, rest) = text.split_once("\n[people]").expect("there");
+    let (_, after) = rest.split_once("\n[star_codes]").expect("there");
+    std::fs::write(&path, format!("{before}\n[star_codes]{after}")).expect("written");
+    let said = scene.ok(&["check", "--clauses"]);
+    for (clause, key) in [("C3 ", "people.login_on_register"), ("C4 ", "people.lock_after")] {
+        let line = said.lines().find(|l| l.starts_with(clause)).expect("a line");
+        let default = format!("telefonist.toml {key} (by default)");
+        assert!(line.contains(" covered ") && line.contains(&default), "{line}");
+    }
     // Without its rule a clause is not covered, whatever the tests prove.
     scene.edit("policy.toml", "clause = \"B2\"", "clause = \"B22\"");
     let output = scene.run(&["check", "--clauses"]);

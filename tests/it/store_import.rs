@@ -506,9 +506,8 @@ fn c1_absences_that_close_a_circle_of_deputies_are_bad_in_their_last_line() {
     let people = "id,name\nanna,Anna\nboris,Boris\nclara,Clara\ndora,Dora\n";
     scene.import(ImportKind::People, people).expect("people");
     let head = "person,kind,from,to,deputy\n";
-    let import = |rows: &str| {
-        scene.import(ImportKind::Absences, format!("{head}{rows}")).expect("a report")
-    };
+    let import =
+        |rows: &str| scene.import(ImportKind::Absences, format!("{head}{rows}")).expect("a report");
     assert!(import("anna,leave,today,today+9,boris\n").written);
     let report = import("clara,leave,today+2,today+20,anna\nboris,leave,today+5,today+8,clara\n");
     assert!(!report.written, "nothing is changed");

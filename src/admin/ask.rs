@@ -28,7 +28,8 @@ impl Line {
         Self::at(&context.folder().socket())
     }
 
-    fn at(path: &Path) -> Option<Self> {
+    /// To the one behind this socket. `None`: none is running.
+    pub(super) fn at(path: &Path) -> Option<Self> {
         let writing = UnixStream::connect(path).ok()?;
         writing.set_read_timeout(Some(ANSWER_MAX)).ok()?;
         writing.set_write_timeout(Some(ANSWER_MAX)).ok()?;

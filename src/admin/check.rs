@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::ask::Line;
 use super::context::Context;
 use super::output::{Failure, Printed, table_within};
 use crate::config::{load, read, render};
-use crate::domain::{ClientType, DirectoryRows, NumberFormat};
+use crate::domain::{ClientType, DirectoryRows, NumberFormat, Orders};
 use crate::policy::{self, Problem, Proven, Severity};
-use crate::server::{ProblemLine, compile, files, problems, proofs};
+use crate::server::{Ask, ProblemLine, compile, files, problems, proofs};
 use crate::store::import::{ImportOptions, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
@@ -36,7 +37,14 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
             let dangling = people.dangling.iter().map(dangling).collect();
-            let proven = proofs(&config_dir, people.rows.clone(), context.at);
+            let orders = orders(context, &config_dir);
+            if !orders.is_empty() {
+                let count = orders.iter().count();
+                notes.push(format!(
+                    "orders of supervisors in force, in the proof too: {count} (B8)"
+                ));
+            }
+            let proven = proofs(&config_dir, people.rows.clone(), orders, context.at);
             notes.extend(proven.as_ref().map(proven_in_words));
             looked_at = proven.as_ref().map(|p| {
                 let (rules, callers, intervals) = (p.rules, p.callers, p.intervals);
@@ -58,6 +66,17 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
     let mut printed = printed(&config_dir, &found, &notes);
     printed.json["proof"] = looked_at.into();
     Ok(printed)
+}
+
+/// What supervisors have ordered of the server that runs with this state folder.
+fn orders(context: &Context, config_dir: &Path) -> Orders {
+    let answer = Line::at(&context.folder_of(config_dir).socket())
+        .and_then(|mut line| line.ask(&Ask::Plans).ok());
+    let mut orders = answer.map(|mut answer| answer["orders"].take()).unwrap_or_default();
+    for order in orders.as_array_mut().into_iter().flatten() {
+        order.as_object_mut().and_then(|fields| fields.remove("gone"));
+    }
+    serde_json::from_value(orders).unwrap_or_default()
 }
 
 fn proven_in_words(proven: &Proven) -> String {

@@ -12,6 +12,9 @@
 //! manager only adds to S, so a client without one is the worst case of each kind. The outcomes of steps
 //! are walked one by one (`walk`): gone, busy, no answer, refused; each path ends, and each step is on one.
 //!
+//! Whose position a supervisor has closed rings no phone, nor does a closed queue (B8): as if they were
+//! absent, but a promise may still be theirs, and what a route means is judged as if nothing were closed.
+//!
 //! Whatever is found is a fact about people: a warning, which refuses nothing. Pure; the time is handed
 //! in. Work is bounded by [`STATES_MAX`] and [`WORK_MAX`]; what was not looked at is said.
 
@@ -29,7 +32,7 @@ use super::reach::Caller;
 use super::resolve::local;
 use super::rule::{End, Rule};
 use super::target::{Target, Which, Who};
-use crate::domain::{AgentId, Calendar, DepartmentId, Directory, Person, PersonId, Role};
+use crate::domain::{AgentId, Calendar, DepartmentId, Directory, Group, Person, PersonId, Role};
 
 /// Days looked ahead: every day of a year once.
 const DAYS_MAX: i64 = 366;
@@ -92,6 +95,8 @@ struct World<'a> {
 
 struct Seat {
     phone: bool,
+    /// No supervisor has closed the position (clause B8).
+    open: bool,
     /// By its place in the world's list.
     calendar: Option<usize>,
     /// One bit each.
@@ -111,6 +116,7 @@ impl<'a> World<'a> {
             let name = department.map(|d| d.calendar.as_ref());
             let seat = Seat {
                 phone: person.sip_user.is_some(),
+                open: directory.position_closed(&person.id).is_none(),
                 calendar: name.and_then(|name| calendars.keys().position(|n| *n == name)),
                 roles: held.fold(0, |bits, (i, _)| bits | 1 << i),
             };
@@ -198,6 +204,8 @@ fn edges(world: &World<'_>, from: Timestamp) -> BTreeMap<Timestamp, BTreeSet<Edg
 #[derive(Clone)]
 struct Few {
     first: Vec<AgentId>,
+    /// The first three whatever supervisors have closed: what a route means stands over their orders.
+    meant: Vec<AgentId>,
     roles: u128,
     /// Somebody would be here if nobody were absent.
     open: bool,
@@ -207,18 +215,17 @@ struct Few {
 
 impl Few {
     fn nobody() -> Self {
-        Self { first: Vec::new(), roles: u128::MAX, open: false, anybody: false }
+        Self { first: Vec::new(), meant: Vec::new(), roles: u128::MAX, open: false, anybody: false }
     }
 
     fn add(&mut self, agent: AgentId, roles: u128) {
-        if self.first.len() < 3 && !self.first.contains(&agent) {
-            self.first.push(agent);
-        }
+        push(&mut self.first, agent);
         self.roles &= roles;
     }
 
     fn join(&mut self, other: &Few) {
         other.first.iter().for_each(|agent| self.add(*agent, u128::MAX));
+        other.meant.iter().for_each(|agent| push(&mut self.meant, *agent));
         self.roles &= other.roles;
         self.open |= other.open;
         self.anybody |= other.anybody;
@@ -226,6 +233,12 @@ impl Few {
 
     fn is_empty(&self) -> bool {
         self.first.is_empty()
+    }
+}
+
+fn push(few: &mut Vec<AgentId>, agent: AgentId) {
+    if few.len() < 3 && !few.contains(&agent) {
+        few.push(agent);
     }
 }
 
@@ -312,11 +325,18 @@ impl<'a> Proof<'a> {
             Some(_) => return,
         };
         let Some(group) = group else { return };
-        let (queue, name) = (group.queue.0, group.to_string());
-        let few = self.group(queue, &group.members);
+        let few = self.group(group).clone();
         if few.open && few.is_empty() {
-            let message = format!("nobody of `{name}` is there: {}", self.time(at, "absent"));
-            let hint = "who is absent needs a colleague who is not, in every open hour (C1)";
+            let (name, closed) = (group, group.closed_by.as_ref());
+            let what = match closed {
+                Some(by) => format!("the queue of `{name}` is closed by {by}"),
+                None => format!("nobody of `{name}` is there"),
+            };
+            let message = format!("{what}: {}", self.time(at, "absent"));
+            let hint = match few.meant.is_empty() {
+                true => "who is absent needs a colleague who is not, in every open hour (C1)",
+                false => "a supervisor has closed it: `telefonist status` lists the orders (B8)",
+            };
             self.tell(span.clone(), "role", message, hint);
         }
     }
@@ -327,7 +347,7 @@ impl<'a> Proof<'a> {
         for step in &rule.steps {
             let people = self.target(&step.to, caller, relevant, at);
             rings.join(&people);
-            steps.push(people.first);
+            steps.push(people.meant);
         }
         self.outcomes(rule, &steps, (caller, relevant), at);
         let mut all = rings.clone();
@@ -413,17 +433,21 @@ impl<'a> Proof<'a> {
                     Some(department) => directory.group_in(role, department),
                 };
                 if let Some(group) = group {
-                    few.join(self.group(group.queue.0, &group.members));
+                    few.join(self.group(group));
                 }
             }
         }
         few
     }
 
-    fn group(&mut self, queue: u16, members: &[AgentId]) -> &Few {
+    fn group(&mut self, group: &Group) -> &Few {
+        let queue = group.queue.0;
         if !self.groups.contains_key(&queue) {
             let mut few = Few::nobody();
-            members.iter().for_each(|agent| self.add(*agent, &mut few));
+            group.members.iter().for_each(|agent| self.add(*agent, &mut few));
+            if group.closed_by.is_some() {
+                (few.first, few.roles) = (Vec::new(), u128::MAX);
+            }
             self.groups.insert(queue, few);
         }
         &self.groups[&queue]
@@ -437,7 +461,11 @@ impl<'a> Proof<'a> {
             return;
         }
         few.open = true;
-        if !self.absent.contains(&agent) {
+        if self.absent.contains(&agent) {
+            return;
+        }
+        push(&mut few.meant, agent);
+        if seat.open {
             few.add(agent, seat.roles);
         }
     }
@@ -515,15 +543,17 @@ impl<'a> Proof<'a> {
         let calendar = department.and_then(|d| directory.calendar(&d.calendar));
         let clock = calendar.map_or_else(|| at.to_string(), |calendar| local(calendar, at));
         let away = self.absent.iter().filter_map(|agent| directory.person(*agent));
-        let mut away: Vec<&str> = away.map(|p| p.id.as_str()).collect();
-        let more = away.len().saturating_sub(AWAY_SHOWN);
-        away.truncate(AWAY_SHOWN);
-        let away = match (away.is_empty(), more) {
-            (true, _) => "nobody".to_owned(),
-            (_, 0) => away.join(", "),
-            _ => format!("{} and {more} more", away.join(", ")),
-        };
-        format!("{clock}, {absent}: {away}")
+        let away = shown(away.map(|p| p.id.to_string()).collect());
+        let away = away.unwrap_or_else(|| "nobody".to_owned());
+        let positions = self.world.people.iter().filter(|(_, seat)| !seat.open);
+        let positions = positions.filter_map(|(agent, _)| directory.person(*agent));
+        let positions = shown(positions.map(|p| p.id.to_string()).collect());
+        let positions = positions.map(|all| format!(", positions closed: {all}"));
+        let queues = directory.groups().filter(|g| g.closed_by.is_some());
+        let queues = shown(queues.map(ToString::to_string).collect());
+        let queues = queues.map(|all| format!(", queues closed: {all}"));
+        let (positions, queues) = (positions.unwrap_or_default(), queues.unwrap_or_default());
+        format!("{clock}, {absent}: {away}{positions}{queues}")
     }
 
     fn tell(&mut self, span: Range<usize>, kind: &'static str, message: String, hint: &str) {
@@ -552,8 +582,19 @@ fn asks_relevant(rule: &Rule) -> bool {
     owner || rule.steps.iter().any(|s| step(&s.to))
 }
 
-/// People named as absent in one counter-example.
-const AWAY_SHOWN: usize = 8;
+/// Names of a kind in one counter-example.
+const SHOWN_MAX: usize = 8;
+
+/// The first names, and how many more; `None` if there are none.
+fn shown(mut names: Vec<String>) -> Option<String> {
+    let more = names.len().saturating_sub(SHOWN_MAX);
+    names.truncate(SHOWN_MAX);
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (_, 0) => Some(names.join(", ")),
+        _ => Some(format!("{} and {more} more", names.join(", "))),
+    }
+}
 
 #[cfg(test)]
 mod tests;

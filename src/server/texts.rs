@@ -94,11 +94,11 @@ pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
     problems
 }
 
-/// What can happen to callers from `at` on with these people: see [`Policy::prove`]. Nothing if the
-/// configuration cannot be compiled, or `rows` make no directory.
-pub fn proofs(folder: &Path, rows: DirectoryRows, at: Timestamp) -> Option<Proven> {
+/// What can happen to callers from `at` on with these people under these orders of supervisors: see
+/// [`Policy::prove`]. Nothing if the configuration cannot be compiled, or `rows` make no directory.
+pub fn proofs(folder: &Path, rows: DirectoryRows, orders: Orders, at: Timestamp) -> Option<Proven> {
     let compiled = compile(folder).ok()?;
-    let directory = directory(None, rows, &compiled);
+    let directory = ordered_directory(None, rows, orders, &compiled);
     directory.map(|directory| compiled.policy.prove(&directory, at)).ok()
 }
 

@@ -329,6 +329,27 @@ fn people_who_go_away_raise_alarms_that_stop_nothing() {
 }
 
 #[test]
+fn b8_a_role_whose_only_position_is_closed_is_an_alarm_of_the_server_and_a_warning_of_check() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let why = "nobody of `finance` is there";
+    assert!(!out(&scene.run(&["check"])).contains(why));
+    let by = ["--by", "nina.adler"];
+    scene.ok(&[&["agent", "close", "fritz.ebner"], &by[..]].concat());
+    let line = server.says("the policy fails with the people of today");
+    assert!(!line.contains("fritz") && line.contains("policy.toml"), "no names: {line}");
+    let status = scene.ok(&["status"]);
+    let alarm = status.lines().find(|line| line.contains(why)).expect("an alarm");
+    assert!(alarm.contains("positions closed: fritz.ebner"), "{alarm}");
+    let said = out(&scene.run(&["check"]));
+    assert!(said.contains(why) && said.contains("positions closed: fritz.ebner"), "{said}");
+    assert!(said.contains("orders of supervisors in force, in the proof too: 1"), "{said}");
+    options_is_answered(&scene);
+    scene.ok(&[&["agent", "open", "fritz.ebner"], &by[..]].concat());
+    assert!(!out(&scene.run(&["check"])).contains(why));
+}
+
+#[test]
 fn people_whom_the_policy_does_not_fit_are_not_named_in_the_log() {
     let scene = Scene::with_company();
     let server = scene.serve();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{
     Absence, AbsenceKind, Client, ClientId, ClientType, Department, DirectoryLimits, DirectoryRows,
-    Money, Number, NumberFormat, Vip,
+    GroupName, Money, Number, NumberFormat, Order, Orders, Vip,
 };
 use crate::policy::{Ending, Facts, IndexState, Names, Presence, Sources, calendars, decide};
 
@@ -41,6 +41,11 @@ const PEOPLE: [Row; 7] = [
 ];
 
 fn directory(people: &[Row], absences: &[(&str, &str, &str, &str)]) -> Directory {
+    ordered(people, absences, &[])
+}
+
+/// The same under orders of a supervisor.
+fn ordered(people: &[Row], absences: &[(&str, &str, &str, &str)], orders: &[Order]) -> Directory {
     let person = |(id, roles, department, superior): &Row| Person {
         id: (*id).into(),
         name: (*id).into(),
@@ -76,7 +81,19 @@ fn directory(people: &[Row], absences: &[(&str, &str, &str, &str)]) -> Directory
         calendars: calendars("c.toml", CALENDARS).expect("calendars"),
     };
     let limits = DirectoryLimits { agents_max: 600, groups_max: 200 };
-    Directory::build(None, rows, limits).expect("a directory")
+    let by = PersonId::new("eva");
+    let orders = orders.iter().fold(Orders::default(), |all, order| {
+        all.with(order.clone(), (&by, monday())).expect("taken")
+    });
+    Directory::build_with(None, rows, orders, limits).expect("a directory")
+}
+
+fn close_position(person: &str) -> Order {
+    Order::ClosePosition { person: person.into() }
+}
+
+fn close_queue(group: &str) -> Order {
+    Order::Close { group: GroupName::parse(group).expect("a group") }
 }
 
 /// Every set of people that the proof speaks of: up to two, or all of a role.
@@ -164,7 +181,7 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
         (seed >> 33) as usize % below
     };
     let (mut dead, mut alive) = (0, 0);
-    for _ in 0..60 {
+    for _ in 0..80 {
         let count = 1 + draw(3);
         let mut steps: Vec<&str> = (0..count).map(|_| STEPS[draw(STEPS.len())]).collect();
         steps.sort_unstable();
@@ -178,6 +195,8 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
         let deputy = ["bob", "dan", ""][draw(3)];
         let entered = [("ann", "2026-03-01", "2026-03-02", deputy)];
         let entered = &entered[..draw(2)];
+        let closed = [close_position("bob"), close_position("eva"), close_queue("x")];
+        let closed = closed.into_iter().filter(|_| draw(3) == 0).collect::<Vec<_>>();
         let policy = policy(&steps, owner);
         let callers = [None, Some(client(None)), Some(client(Some("bob")))];
         let found = sets(&people).into_iter().find_map(|set| {
@@ -185,11 +204,11 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
             // Who is away already stays so with the deputy named.
             let known = |who: &str| entered.iter().any(|e| e.0 == who);
             let all: Vec<_> = entered.iter().copied().chain(new.filter(|n| !known(n.0))).collect();
-            let directory = directory(&people, &all);
+            let directory = ordered(&people, &all, &closed);
             let dead = |c: &Option<Client>| is_dead_end(&policy, &directory, c.clone());
             callers.iter().any(dead).then_some(set)
         });
-        let directory = directory(&people, entered);
+        let directory = ordered(&people, entered, &closed);
         let world = World::new(&directory);
         let mut proof = Proof::new(&policy, &world);
         intervals(&world, monday(), &mut |at, open, absent| {
@@ -198,7 +217,11 @@ fn what_is_proven_is_what_trying_every_set_of_absent_people_finds() {
         });
         let told: Vec<String> = proof.found.iter().map(|p| p.message.clone()).collect();
         let proven = told.iter().any(|message| message.contains("is a dead end"));
-        assert_eq!(proven, found.is_some(), "{steps} {owner} {entered:?}: {found:?}, {told:?}");
+        assert_eq!(
+            proven,
+            found.is_some(),
+            "{steps} {owner} {entered:?} {closed:?}: {found:?}, {told:?}"
+        );
         if proven { dead += 1 } else { alive += 1 }
     }
     assert!(dead > 8 && alive > 8, "both kinds were tried: {dead} and {alive}");
@@ -234,6 +257,27 @@ fn a_role_that_loses_its_last_person_in_an_open_hour_is_told_with_the_day() {
     let weekend = [("gus", "2026-07-04", "2026-07-05", "")];
     let quiet = super::prove(&policy, &directory(&PEOPLE, &weekend), monday()).problems;
     assert!(quiet.is_empty(), "nobody works then: {quiet:?}");
+}
+
+#[test]
+fn b8_a_role_whose_people_are_all_on_closed_positions_or_whose_queue_is_closed_is_told() {
+    let policy = policy("{ to = \"role w\" }, { to = \"role x\" },", "head of a");
+    let roles = |orders: &[Order]| {
+        let told = told(&policy, &ordered(&PEOPLE, &[], orders));
+        let of_roles = told.into_iter().filter(|m| m.contains("`w`"));
+        of_roles.collect::<Vec<_>>()
+    };
+    assert!(roles(&[]).is_empty());
+    assert!(roles(&[close_position("bob")]).is_empty(), "another's position");
+    let found = roles(&[close_position("gus")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let why = "nobody of `w` is there: Mon 2026-03-02 10:00, absent: nobody, positions closed: gus";
+    assert!(found[0].contains(why) && found[0].contains("(B8)"), "{found:?}");
+    let found = roles(&[close_queue("w")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let why =
+        "the queue of `w` is closed by eva: Mon 2026-03-02 10:00, absent: nobody, queues closed: w";
+    assert!(found[0].contains(why), "{found:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //!   settings, policy, directory   each once, by number; a later one before the input that brings it
 //!   begin       one for each worker, its `held` lines behind it: what the journal would restore
 //!   fed · sent · said   what each worker was given, sent and wrote, in the order of time
+//!   mark        how people stood then
 //!   end         how many lines came before
 //! ```
 
@@ -20,7 +21,7 @@ use crate::policy::IndexState;
 use crate::switch::{Command, Event, Mail};
 
 /// Files of another version are refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,6 +93,15 @@ pub enum Line {
         at: u64,
         /// What.
         event: Box<Event>,
+    },
+    /// How people stood on the board then, each as in [`BeginLine::stood`].
+    Mark {
+        /// Who looked.
+        w: u8,
+        /// When.
+        at: u64,
+        /// Everybody who has stood.
+        stood: Vec<(AgentId, u64, u64, u64)>,
     },
     /// The last.
     End {

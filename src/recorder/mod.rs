@@ -9,6 +9,7 @@
 //! sockets and no threads.
 
 mod keep;
+mod lead;
 mod line;
 mod message;
 mod pseudonym;

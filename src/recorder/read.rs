@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::line::{BeginLine, Fed, Head, Line, VERSION};
 use crate::acd::{Counts, SHARDS_MAX};
-use crate::domain::{Directory, Flow, Moment, PersonId, Settings, WallOffset};
+use crate::domain::{AgentId, Directory, Flow, Moment, PersonId, Settings, WallOffset};
 use crate::policy::{Names, Policy, Sources, calendars};
 use crate::sip::Message;
 use crate::store::journal::State;
-use crate::switch::{Event, Identified, Input};
+use crate::switch::{Event, Identified, Input, Stood};
 
 /// A file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Happened {
     Sent((Flow, Message)),
     /// A line of its journal.
     Said(Event),
+    /// How people stood.
+    Mark(Vec<Stood>),
 }
 
 /// One entry.
@@ -151,6 +153,10 @@ impl Recorded {
             Line::Said { w, at, event } => {
                 self.entry(line, w, at, Happened::Said(*event))?;
             }
+            Line::Mark { w, at, stood } => {
+                let stood = stood.into_iter().map(stands).collect();
+                self.entry(line, w, at, Happened::Mark(stood))?;
+            }
             Line::End { lines } if lines + 1 != line => {
                 return Err(format!("{lines} lines were written before the end"));
             }
@@ -222,6 +228,12 @@ impl Recorded {
             Fed::Drain(until) => Input::Drain { until: Moment::from_micros(until) },
         })
     }
+}
+
+/// One row of a mark.
+pub(super) fn stands((agent, since, calls, talk): (AgentId, u64, u64, u64)) -> Stood {
+    let talk = std::time::Duration::from_micros(talk);
+    Stood { agent, since: Moment::from_micros(since), counts: Counts { calls, talk } }
 }
 
 fn parsed(line: usize, text: &str) -> Result<Line, Damaged> {

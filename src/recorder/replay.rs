@@ -5,6 +5,9 @@
 //!                                         ▲                     │ paired with what was sent then
 //!                                         └── names minted now ◄┘
 //! ```
+//! Calls that were half-way at the begin are left out, and said; until they are through, the switches are led
+//! (see `lead`).
+//!
 //! What the switches mint (Call-IDs, tags, branches, keys of calls) is other than it was; answers to it are
 //! rewritten by comparing what is sent now with what was sent then. Everything else is fed as it was, the
 //! bells and the answers of the index too. The same file gives the same trace.
@@ -16,14 +19,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::read::{Entry, Happened, Recorded};
+use super::lead::{Lead, is_whole};
+use super::read::{Entry, Happened, Recorded, stands};
 use super::translate::Translation;
-use crate::acd::{AgentState, Board, BoardLimits, CREDIT_MAX, Counts, Wake};
+use crate::acd::{AgentState, Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
+use crate::call::bucket_of;
 use crate::domain::{CallKey, Flow, Moment, ShardId, WallOffset};
 use crate::meters::{MeterLimits, Meters};
 use crate::registrar::Location;
-use crate::sip::Message;
-use crate::switch::{Command, Event, Input, Output, Setup, Shared, Switch, What};
+use crate::sip::{Message, Method};
+use crate::store::journal::State;
+use crate::switch::{
+    AgentChange, Command, Event, Input, Output, Party, Setup, Shared, Switch, What,
+};
 
 /// Places on the board where a directory names fewer.
 const AGENTS_MIN: u16 = 64;
@@ -53,7 +61,7 @@ pub struct Broken {
 /// What a replay came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// What was decided then, in order; only of calls that came within the recording.
+    /// What was decided then, in order; of calls that are left out nothing.
     pub then: Vec<Decision>,
     /// What was decided now.
     pub now: Vec<Decision>,
@@ -63,6 +71,14 @@ pub struct Replayed {
     pub fed: usize,
     /// Messages sent now, and how many of those have their like then.
     pub sent: (usize, usize),
+    /// Messages of calls that are not left out that were sent then and have no like now.
+    pub unsaid: usize,
+    /// Calls that were half-way at the begin, by the caller's Call-ID.
+    pub left_out: Vec<Arc<str>>,
+    /// Messages of those, and of others that were over at the begin: not fed.
+    pub passed_over: usize,
+    /// Up to here the switches were led. `None`: to the end.
+    pub led_until: Option<Moment>,
     /// Of everything that the switches gave.
     pub trace: u64,
 }
@@ -117,11 +133,17 @@ pub fn replay(recorded: &Recorded, tell: Tell<'_>, touch: &dyn Fn(&Input)) -> Re
                     break;
                 }
             }
-            Happened::Said(event) => run.said(entry.at, event),
+            Happened::Said(event) => run.said(entry.w, entry.at, event),
             // Looked at with the input that it followed.
             Happened::Sent(..) => {}
+            Happened::Mark(stood) => {
+                if run.lead.as_mut().is_some_and(|lead| lead.marked((place, entry.at), stood)) {
+                    run.done.led_until = Some(entry.at);
+                }
+            }
         }
     }
+    run.done.unsaid = run.unsaid();
     run.done
 }
 
@@ -137,6 +159,10 @@ struct Run<'a> {
     now: BTreeMap<CallKey, Arc<str>>,
     /// Keys then to keys now.
     keys: BTreeMap<CallKey, CallKey>,
+    /// Absent where the board has no room for its hand.
+    lead: Option<Lead>,
+    /// Call-IDs that were taken up, or that a caller brought.
+    known: BTreeSet<String>,
     done: Replayed,
 }
 
@@ -149,16 +175,20 @@ impl<'a> Run<'a> {
         let limits = BoardLimits {
             agents: agents.max(AGENTS_MIN),
             groups: groups.unwrap_or(0),
-            shards: recorded.head.shards,
+            // One more for the hand that leads.
+            shards: recorded.head.shards.saturating_add(1).min(SHARDS_MAX),
             queue_len_max: queue_len_max.unwrap_or(0),
             credit_max: CREDIT_MAX,
         };
-        let bells = (0..recorded.head.shards).map(|_| Arc::new(Silent) as Arc<dyn Wake>);
+        let bells = (0..limits.shards).map(|_| Arc::new(Silent) as Arc<dyn Wake>);
         let shared = Shared {
             board: Arc::new(Board::new(limits, bells.collect())),
             location: Arc::new(Location::new()),
             meters: Arc::new(Meters::new(MeterLimits::default(), recorded.head.hash_key)),
         };
+        let has_hand = recorded.head.shards < SHARDS_MAX;
+        let hand = ShardId(recorded.head.shards as u8);
+        let lead = has_hand.then(|| Lead::new(recorded, shared.board.clone(), hand));
         let mut then = BTreeMap::new();
         for entry in &recorded.entries {
             if let Happened::Said(Event { what, .. }) = &entry.what
@@ -176,6 +206,8 @@ impl<'a> Run<'a> {
             then,
             now: BTreeMap::new(),
             keys: BTreeMap::new(),
+            lead,
+            known: BTreeSet::new(),
             done: Replayed::default(),
         }
     }
@@ -198,7 +230,8 @@ impl<'a> Run<'a> {
                 wall: WallOffset::new(at, line.wall),
             };
             let mut switch = Switch::new(at, setup);
-            switch.restore(at, &began.state.journalled(true));
+            let whole = self.taken_up(&began.state);
+            switch.restore(at, &whole.journalled(true));
             if let Some(until) = line.drain_until {
                 switch.handle(at, Input::Drain { until: Moment::from_micros(until) });
             }
@@ -206,16 +239,70 @@ impl<'a> Run<'a> {
             while switch.poll_output().is_some() {}
             self.switches.insert(line.w, switch);
         }
-        for (agent, since, calls, talk) in
-            self.recorded.begins.iter().flat_map(|began| &began.line.stood)
-        {
+        let stood = self.recorded.begins.iter().flat_map(|began| &began.line.stood);
+        for one in stood.map(|row| stands(*row)) {
             let board = &self.shared.board;
-            if board.presence(*agent).state == AgentState::Free {
-                board.set_idle_since(*agent, Moment::from_micros(*since));
+            if board.presence(one.agent).state == AgentState::Free {
+                board.set_idle_since(one.agent, one.since);
             }
-            let talk = Duration::from_micros(*talk);
-            board.set_counts(*agent, Counts { calls: *calls, talk });
+            board.set_counts(one.agent, one.counts);
         }
+        if self.lead.as_ref().is_none_or(|lead| !lead.leads()) {
+            let at = self.recorded.begins.iter().map(|began| began.line.at).max();
+            self.done.led_until = at.map(Moment::from_micros);
+        }
+    }
+
+    /// What of a begin can go on. What cannot is left out.
+    fn taken_up(&mut self, state: &State) -> State {
+        let mut whole = state.clone();
+        whole.calls.retain(|key, call| {
+            let id: Arc<str> = call.sip_call_id().into();
+            if !is_whole(call) {
+                self.done.left_out.push(id);
+                return false;
+            }
+            let legs = [Party::Caller, Party::Callee].map(|side| call.dialog(side));
+            let ids = legs.into_iter().flatten().filter_map(|leg| leg.pointer("/dialog/call_id"));
+            self.known.extend(ids.filter_map(|id| id.as_str()).map(str::to_owned));
+            self.then.insert(*key, id.clone());
+            self.now.insert(*key, id);
+            self.keys.insert(*key, *key);
+            true
+        });
+        whole
+    }
+
+    /// Belongs to something that was half-way or over at the begin.
+    fn is_old(&mut self, message: &Message) -> bool {
+        let id = message.call_id();
+        if bucket_of(id).is_some() {
+            return !self.known.contains(id) && !self.translation.knows(id);
+        }
+        let begins = message.is_request() && message.to_tag().is_none();
+        if !begins {
+            return !self.known.contains(id);
+        }
+        if *message.method() != Method::Invite {
+            return self.done.left_out.iter().any(|old| **old == *id);
+        }
+        // One that comes once more, of a call that was over, begins nothing.
+        let comes = self.then.values().any(|known| **known == *id);
+        let old = !comes && self.lead.as_ref().is_some_and(Lead::leads);
+        if !old {
+            self.known.insert(id.to_owned());
+        }
+        old
+    }
+
+    fn unsaid(&self) -> usize {
+        let entries = self.recorded.entries.iter().enumerate();
+        let sent = entries.filter_map(|(place, entry)| match &entry.what {
+            Happened::Sent((_, message)) => Some((place, message)),
+            _ => None,
+        });
+        let ours = |id: &str| self.known.contains(id) || self.translation.knows(id);
+        sent.filter(|(place, m)| !self.used.contains(place) && ours(m.call_id())).count()
     }
 
     fn feed(
@@ -225,9 +312,18 @@ impl<'a> Run<'a> {
         tell: Tell<'_>,
         touch: &dyn Fn(&Input),
     ) -> Result<(), Broken> {
+        if let Input::Packet { message, .. } = input
+            && self.is_old(message)
+        {
+            self.done.passed_over += 1;
+            return Ok(());
+        }
         tell(Told::Fed(entry));
         self.done.fed += 1;
         let input = self.translated(input);
+        if let Some(lead) = &mut self.lead {
+            lead.before(self.recorded, place);
+        }
         let Some(switch) = self.switches.get_mut(&entry.w) else { return Ok(()) };
         let outputs = catch_unwind(AssertUnwindSafe(|| {
             switch.handle(entry.at, input.clone());
@@ -247,6 +343,9 @@ impl<'a> Run<'a> {
                 Output::Identify { .. } | Output::Mail { .. } => {}
                 Output::Reply { .. } | Output::Notify(_) => {}
             }
+        }
+        if let Some(lead) = &mut self.lead {
+            lead.after();
         }
         Ok(())
     }
@@ -307,7 +406,11 @@ impl<'a> Run<'a> {
     fn says(&mut self, entry: &Entry, event: &Event, tell: Tell<'_>) {
         if let What::CallArrived { call, sip_call_id, .. } = &event.what {
             self.now.insert(*call, sip_call_id.clone());
-            let then = self.then.iter().find(|(_, id)| *id == sip_call_id).map(|(key, _)| *key);
+            // An INVITE that comes again when its call is over begins another.
+            let next = |(key, id): &(&CallKey, &Arc<str>)| {
+                *id == sip_call_id && !self.keys.contains_key(key)
+            };
+            let then = self.then.iter().find(next).map(|(key, _)| *key);
             self.keys.extend(then.map(|then| (then, *call)));
         }
         if let Some(decision) = decided(&self.now, entry.at, event) {
@@ -317,7 +420,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn said(&mut self, at: Moment, event: &Event) {
+    fn said(&mut self, w: u8, at: Moment, event: &Event) {
+        if let Some(lead) = &mut self.lead {
+            lead.said(at, event);
+            // Who missed calls that are left out is locked as then.
+            if let What::Agent { person, change: AgentChange::Locked, .. } = &event.what
+                && lead.leads()
+                && let Some(switch) = self.switches.get_mut(&w)
+            {
+                switch.agent_was(at, person, &AgentChange::Locked);
+            }
+        }
         self.done.then.extend(decided(&self.then, at, event));
     }
 

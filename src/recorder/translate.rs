@@ -30,6 +30,11 @@ impl Translation {
             && if met { same } else { new() && (any && is_invite(now) || user(then) == user(now)) }
     }
 
+    /// Something that was minted then has its like now.
+    pub fn knows(&self, word: &str) -> bool {
+        self.words.contains_key(word)
+    }
+
     /// `now` is what `then` was.
     pub fn learn(&mut self, then: &Message, now: &Message) {
         for (then, now) in minted(then).into_iter().zip(minted(now)) {

@@ -9,7 +9,9 @@ use super::keep::Taken;
 use super::line::{BeginLine, Fed, Head, Line, VERSION};
 use super::pseudonym::{Pseudonyms, Secrets};
 use super::scrub;
-use crate::domain::{Directory, Moment, PersonId, Settings, ShardId, TrunkIdentity, WallOffset};
+use crate::domain::{
+    AgentId, Directory, Moment, PersonId, Settings, ShardId, TrunkIdentity, WallOffset,
+};
 use crate::policy::Policy;
 use crate::store::journal::State;
 use crate::switch::{Input, Kept, Stamp, Stood, What};
@@ -198,7 +200,6 @@ impl Writer {
         let begin = &taken.begin;
         let Some((Stamp { at, .. }, first)) = taken.entries.front() else { return };
         let stood = if let Kept::Mark(stood) = first { &**stood } else { &[] };
-        let row = |s: &Stood| (s.agent, s.since.micros(), s.counts.calls, micros(s.counts.talk));
         let w = begin.shard.0;
         self.line(&Line::Begin(Box::new(BeginLine {
             w,
@@ -209,9 +210,9 @@ impl Writer {
             directory: self.tables.place(&begin.directory),
             wall: begin.wall.wall(*at),
             drain_until: begin.drain_until.map(Moment::micros),
-            stood: stood.iter().map(row).collect(),
+            stood: rows(stood),
         })));
-        for event in restorable(&begin.state).checkpoint() {
+        for event in held(&begin.state).checkpoint() {
             if let Some(event) = scrub::event(&mut self.names, &event) {
                 self.line(&Line::Held { w, event: Box::new(event) });
             }
@@ -236,7 +237,7 @@ impl Writer {
     fn entry(&mut self, moment: Moment, w: u8, kept: Kept) -> Option<Line> {
         let (names, at) = (&mut self.names, moment.micros());
         let input = match kept {
-            Kept::Mark(_) => return None,
+            Kept::Mark(stood) => return Some(Line::Mark { w, at, stood: rows(&stood) }),
             Kept::Wake => Fed::Wake,
             Kept::Packet { flow, raw, received } => {
                 let text = scrub::bytes(names, &raw, scrub::peer(&flow));
@@ -308,14 +309,12 @@ fn micros(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Calls that a replay can take up: two dialogs of the bridge's own. Others would be cut, as by a restart.
-fn restorable(state: &State) -> State {
-    let mut state = state.clone();
-    state.calls.retain(|_, call| {
-        use crate::switch::Party::{Callee, Caller};
-        let dialog = |side| call.dialog(side).is_some_and(|d| d.get("proxied").is_none());
-        call.answer().is_some() && dialog(Caller) && dialog(Callee)
-    });
-    state.ordered = None;
-    state
+fn rows(stood: &[Stood]) -> Vec<(AgentId, u64, u64, u64)> {
+    let row = |s: &Stood| (s.agent, s.since.micros(), s.counts.calls, micros(s.counts.talk));
+    stood.iter().map(row).collect()
+}
+
+/// Orders are part of the directory.
+fn held(state: &State) -> State {
+    State { ordered: None, ..state.clone() }
 }

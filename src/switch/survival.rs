@@ -83,6 +83,14 @@ impl Switch {
         self.settle(now);
     }
 
+    /// A replay is told what became of somebody through a call that it lacks.
+    pub fn agent_was(&mut self, now: Moment, person: &PersonId, change: &AgentChange) {
+        if let Some(agent) = self.core.directory.agent(person) {
+            self.apply_change(agent, change);
+            self.seat_changed(now, agent);
+        }
+    }
+
     fn restore_binding(&mut self, now: Moment, value: &serde_json::Value, streams: Streams) {
         let Ok(binding) = serde_json::from_value::<Binding>(value.clone()) else { return };
         if self.shard_of_bucket(hashed(&self.core.hash_key, &binding.aor)) != self.core.shard {

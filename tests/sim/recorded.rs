@@ -225,6 +225,51 @@ fn a_ring_that_has_lost_its_begin_is_replayed_from_what_held_then() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
+/// A ring that holds the last minutes of a storm; calls ring and wait and people rest where it begins.
+fn from_the_middle(seed: u64) -> Replayed {
+    let faults = all_but(&[Fault::Kill, Fault::Panic, Fault::Timers]);
+    let limits = RingLimits { age_max: Duration::from_secs(200), ..ALL };
+    let mut sim = Sim::recorded(&Options::new(seed, 160, faults), limits);
+    sim.until_calm();
+    let text = sim.file(sim.recordings.taken(), None);
+    names_nobody(&text);
+    if let Ok(folder) = std::env::var("SIM_KEEP") {
+        std::fs::write(format!("{folder}/{seed}.jsonl"), &text).expect("written");
+    }
+    again(&text)
+}
+
+#[test]
+fn a_recording_from_the_middle_of_a_storm_is_decided_alike() {
+    let more = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let (mut left_out, mut alone) = (0, 0);
+    for seed in (61..64).chain(1_000_000..1_000_000 + more) {
+        let done = from_the_middle(seed);
+        let differ = done.differences();
+        let came = |id: &Arc<str>| {
+            let mut first = done.then.iter().chain(&done.now).filter(|d| d.call == *id);
+            first.next().map(|decision| decision.at)
+        };
+        let calls: BTreeSet<_> = done.then.iter().map(|d| d.call.clone()).collect();
+        let until = done.led_until.unwrap_or(Moment::NEVER);
+        let later: Vec<_> = differ.iter().filter(|(id, ..)| came(id) >= Some(until)).collect();
+        let behind = calls.iter().filter(|id| came(id) >= Some(until)).count();
+        println!(
+            "seed {seed}: {} left out; of {} others {behind} came when nothing was led, {} differ; \
+             {:?} messages sent, {} unsaid",
+            done.left_out.len(),
+            calls.len(),
+            differ.len(),
+            done.sent,
+            done.unsaid
+        );
+        assert!(later.is_empty(), "seed {seed}: {later:#?}");
+        assert!(differ.len() * 20 <= calls.len(), "seed {seed}: {differ:#?}");
+        (left_out, alone) = (left_out + done.left_out.len(), alone + behind);
+    }
+    assert!(left_out > 0 && alone > 20, "{left_out} calls were half-way, {alone} came later");
+}
+
 #[test]
 fn after_kills_and_panics_a_recording_begins_anew() {
     let mut sim = Sim::recorded(&Options::new(51, 60, all_but(&[Fault::Timers])), ALL);
@@ -260,7 +305,7 @@ fn a_damaged_file_is_refused_by_line() {
         refused(n, "{\"what\":1}", "unknown variant");
     }
     refused(0, lines[1], "begins with its head");
-    refused(0, &lines[0].replace("\"version\":1", "\"version\":9"), "version 9");
+    refused(0, &lines[0].replace("\"version\":2", "\"version\":9"), "version 9");
     refused(1, lines[0], "a second head");
     refused(find("\"policy\""), "{\"policy\":{\"n\":0,\"policy\":\"x\",\"calendars\":\"\"}}", "");
     refused(packet, &lines[packet].replacen("SIP/2.0", "TIP/2.0", 1), "no SIP message");
@@ -288,6 +333,13 @@ fn replay_of_a_file() {
     println!(
         "{} inputs fed; {} messages sent, {} of them as then; trace {:016x}",
         done.fed, done.sent.0, done.sent.1, done.trace
+    );
+    println!(
+        "{} calls were half-way at the begin and are left out: {:?}; {} messages of theirs; led until {:?}",
+        done.left_out.len(),
+        done.left_out,
+        done.passed_over,
+        done.led_until
     );
     for (call, then, now) in done.differences() {
         println!("{call}: then {then:#?}\nnow {now:#?}");

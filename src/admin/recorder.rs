@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::RecorderAction;
 use super::ask::ask;
@@ -36,9 +36,16 @@ fn text(context: &Context) -> Result<String, Failure> {
 fn printed(file: &Path, text: &str) -> Printed {
     let inputs = text.lines().filter(|line| line.starts_with("{\"fed\"")).count();
     let workers = text.lines().filter(|line| line.starts_with("{\"begin\"")).count();
-    let said = format!(
+    let end = text.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+    let unwritten = end.and_then(|end| end["end"]["unwritten"].as_u64()).unwrap_or(0);
+    let mut said = format!(
         "{}: {inputs} inputs of {workers} workers; people's names, numbers and passwords are replaced",
         file.display()
     );
-    Printed::new(said, json!({ "file": file, "inputs": inputs, "workers": workers }))
+    if unwritten > 0 {
+        said += &format!("; {unwritten} lines could not be written and are lacking");
+    }
+    let shown =
+        json!({ "file": file, "inputs": inputs, "workers": workers, "unwritten": unwritten });
+    Printed::new(said, shown)
 }

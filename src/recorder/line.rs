@@ -6,7 +6,7 @@
 //!   begin       one for each worker, its `held` lines behind it: what the journal would restore
 //!   fed · sent · said   what each worker was given, sent and wrote, in the order of time
 //!   mark        how people stood then
-//!   end         how many lines came before
+//!   end         how many lines came before, and how many are lacking
 //! ```
 
 use std::sync::Arc;
@@ -107,6 +107,8 @@ pub enum Line {
     End {
         /// Before this one.
         lines: usize,
+        /// That had no text and are lacking.
+        unwritten: usize,
     },
 }
 

@@ -75,6 +75,8 @@ pub struct Recorded {
     pub begins: Vec<Began>,
     /// In order.
     pub entries: Vec<Entry>,
+    /// Lines that could not be written.
+    pub unwritten: usize,
 }
 
 impl Recorded {
@@ -93,6 +95,7 @@ impl Recorded {
             directories: Vec::new(),
             begins: Vec::new(),
             entries: Vec::new(),
+            unwritten: 0,
         };
         let mut last = line;
         let mut ended = false;
@@ -157,10 +160,10 @@ impl Recorded {
                 let stood = stood.into_iter().map(stands).collect();
                 self.entry(line, w, at, Happened::Mark(stood))?;
             }
-            Line::End { lines } if lines + 1 != line => {
+            Line::End { lines, .. } if lines + 1 != line => {
                 return Err(format!("{lines} lines were written before the end"));
             }
-            Line::End { .. } => {}
+            Line::End { unwritten, .. } => self.unwritten = unwritten,
         }
         Ok(())
     }

@@ -49,7 +49,11 @@ pub(super) fn settings(names: &mut Pseudonyms, settings: &Settings) -> Settings 
     Settings { trunks, ..settings.clone() }
 }
 
-pub(super) fn directory(names: &mut Pseudonyms, directory: &Directory) -> DirectoryRecord {
+/// Errors: in words; supervisors' orders that have no text.
+pub(super) fn directory(
+    names: &mut Pseudonyms,
+    directory: &Directory,
+) -> Result<DirectoryRecord, String> {
     let mut record = directory.record();
     for (_, person) in &mut record.people {
         *person = names.people(person);
@@ -66,17 +70,18 @@ pub(super) fn directory(names: &mut Pseudonyms, directory: &Directory) -> Direct
         absence.kind = AbsenceKind::Other;
         absence.by = "x".into();
     }
-    record.orders = orders(names, &record.orders);
-    record
+    let broken = |e| format!("supervisors' orders cannot be written: {e}");
+    record.orders = orders(names, &record.orders).map_err(broken)?;
+    Ok(record)
 }
 
-fn orders(names: &mut Pseudonyms, orders: &Orders) -> Orders {
-    let mut value = serde_json::to_value(orders).unwrap_or_default();
+fn orders(names: &mut Pseudonyms, orders: &Orders) -> serde_json::Result<Orders> {
+    let mut value = serde_json::to_value(orders)?;
     walk(&mut value, &mut |key, text| match key {
         "person" | "by" => names.person(&PersonId::new(text)).as_str().to_owned(),
         _ => text.to_owned(),
     });
-    serde_json::from_value(value).unwrap_or_default()
+    serde_json::from_value(value)
 }
 
 /// Every text of a JSON value, with its key, becomes another.

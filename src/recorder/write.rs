@@ -1,9 +1,9 @@
 //! Recordings of all workers → one text without people's data.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::keep::Taken;
 use super::line::{BeginLine, Fed, Head, Line, VERSION};
@@ -47,15 +47,13 @@ pub fn write(mut taken: Vec<Taken>, source: &Source, fresh: Fresh) -> Result<Str
     taken.iter_mut().for_each(|one| one.begin_at(begin));
     let shown = Secrets { shards: source.secrets.shards, hash: fresh.hash, nonce: fresh.nonce };
     let names = Pseudonyms::new(fresh.key, source.secrets.clone(), shown);
-    let mut writer = Writer { names, out: String::new(), lines: 0, tables: Tables::default() };
+    let mut writer = Writer::new(names);
     writer.know(&taken);
     writer.head(source);
     writer.tables()?;
     taken.iter().for_each(|one| writer.begin(one));
     writer.entries(taken);
-    let lines = writer.lines;
-    writer.line(&Line::End { lines });
-    Ok(writer.out)
+    Ok(writer.end())
 }
 
 /// Where all can begin: of the marks in the older half the one with the fewest calls that a replay cannot
@@ -107,15 +105,34 @@ struct Writer {
     names: Pseudonyms,
     out: String,
     lines: usize,
+    unwritten: usize,
     tables: Tables,
 }
 
 impl Writer {
-    fn line(&mut self, line: &Line) {
-        self.lines += 1;
-        // Plain data always has a text; writing to a String cannot fail.
-        let text = serde_json::to_string(line).unwrap_or_default();
-        let _ = writeln!(self.out, "{text}");
+    fn new(names: Pseudonyms) -> Self {
+        Self { names, out: String::new(), lines: 0, unwritten: 0, tables: Tables::default() }
+    }
+
+    fn end(mut self) -> String {
+        let (lines, unwritten) = (self.lines, self.unwritten);
+        self.line(&Line::End { lines, unwritten });
+        self.out
+    }
+
+    /// Plain data has a text; what has none is counted, and the end says so.
+    fn line(&mut self, line: &impl Serialize) {
+        match serde_json::to_string(line) {
+            Ok(text) => {
+                self.lines += 1;
+                self.out.push_str(&text);
+                self.out.push('\n');
+            }
+            Err(why) => {
+                self.unwritten += 1;
+                tracing::warn!(%why, "a line of the recording has no text and is left out");
+            }
+        }
     }
 
     /// Numbers every snapshot, and looks into all of them for names.
@@ -186,7 +203,7 @@ impl Writer {
             self.line(&Line::Policy { n, policy: text, calendars });
         }
         for (n, (directory, policy)) in self.tables.directories.clone().iter().enumerate() {
-            let record = Box::new(scrub::directory(&mut self.names, directory));
+            let record = Box::new(scrub::directory(&mut self.names, directory)?);
             let people = directory.agents().filter_map(|(agent, person)| {
                 Some((agent, self.names.credentials(person.credentials.as_ref()?)))
             });
@@ -317,4 +334,31 @@ fn rows(stood: &[Stood]) -> Vec<(AgentId, u64, u64, u64)> {
 /// Orders are part of the directory.
 fn held(state: &State) -> State {
     State { ordered: None, ..state.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::ser::{Error, Serializer};
+
+    struct Wordless;
+
+    impl Serialize for Wordless {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("no words"))
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_text_is_counted_and_leaves_no_empty_one() {
+        let secrets = Secrets { shards: 1, hash: [1; 16], nonce: [1; 32] };
+        let names = Pseudonyms::new([1; 32], secrets.clone(), secrets);
+        let mut writer = Writer::new(names);
+        writer.line(&Line::Fed { w: 0, at: 1, input: Box::new(Fed::Wake) });
+        writer.line(&Wordless);
+        let text = writer.end();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines[1], "{\"end\":{\"lines\":1,\"unwritten\":1}}");
+    }
 }

@@ -334,6 +334,9 @@ fn replay_of_a_file() {
         "{} inputs fed; {} messages sent, {} of them as then; trace {:016x}",
         done.fed, done.sent.0, done.sent.1, done.trace
     );
+    if recorded.unwritten > 0 {
+        println!("{} lines could not be written: what follows may differ", recorded.unwritten);
+    }
     println!(
         "{} calls were half-way at the begin and are left out: {:?}; {} messages of theirs; led until {:?}",
         done.left_out.len(),

@@ -7,14 +7,15 @@
 //! A recording may begin while calls ring or wait: what those had heard and said is not in the file, and they
 //! are left out. Until the last of them is answered or over, and everybody has rested, a hand of the
 //! replay's own keeps all people busy and lets each go for the input in which the recording offers them a call.
-//! So no other call gets whom one that is left out had. From the first mark behind that on the switches decide
+//! So no other call gets whom one that is left out had. A call that goes otherwise all the same (a queue was full
+//! of calls that are left out) is left out too. From the first mark behind that on the switches decide
 //! alone; only who still talks to a caller that is left out stays busy until that is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::read::{Entry, Happened, Recorded};
+use super::read::{Happened, Recorded};
 use crate::acd::{Board, Desk};
 use crate::domain::{AgentId, BACKOFF_MIN, CallKey, Moment, PersonId, ShardId};
 use crate::store::journal::OpenCall;
@@ -37,8 +38,9 @@ pub(super) struct Lead {
     let_go: Vec<AgentId>,
     /// How long people rest.
     rest: Duration,
-    /// The place of the mark that ends it.
-    end: Option<usize>,
+    /// Calls left out that ring or wait, and since when nothing was.
+    waiting: BTreeSet<CallKey>,
+    calm: Moment,
     is_over: bool,
 }
 
@@ -55,7 +57,10 @@ impl Lead {
         let people = people.map(|(agent, person)| (person.id.clone(), agent));
         let people: BTreeMap<PersonId, AgentId> = people.collect();
         let calls = recorded.begins.iter().flat_map(|began| &began.state.calls);
-        let calls = calls.filter(|(_, call)| !is_whole(call));
+        let calls: Vec<_> = calls.filter(|(_, call)| !is_whole(call)).collect();
+        let waiting = calls.iter().filter(|(_, call)| call.answer().is_none());
+        let waiting = waiting.map(|(key, _)| **key).collect();
+        let begin = recorded.begins.iter().map(|began| began.line.at).max().unwrap_or(0);
         let busy = |call: &OpenCall| {
             let caller = match &call.arrived.what {
                 What::CallArrived { caller, .. } => caller.as_ref(),
@@ -64,7 +69,7 @@ impl Lead {
             let both = caller.into_iter().chain(call.answer().and_then(|(_, person)| person));
             both.filter_map(|person| people.get(person).copied()).collect()
         };
-        let left_out = calls.map(|(key, call)| (*key, busy(call))).collect();
+        let left_out = calls.iter().map(|(key, call)| (**key, busy(call))).collect();
         let timers = recorded.settings.iter().map(|s| &s.timers);
         let rests = timers.flat_map(|t| [t.wrap_up, t.refuse_backoff, t.busy_backoff]);
         let rest = rests.max().unwrap_or_default().max(BACKOFF_MIN);
@@ -77,7 +82,8 @@ impl Lead {
             kept: BTreeMap::new(),
             let_go: Vec::new(),
             rest,
-            end: end(recorded, rest + CLOSING),
+            waiting,
+            calm: Moment::from_micros(begin),
             is_over: !recorded.begins.iter().any(is_needed),
         };
         if !lead.is_over {
@@ -90,6 +96,20 @@ impl Lead {
     /// The switches do not decide alone yet.
     pub fn leads(&self) -> bool {
         !self.is_over
+    }
+
+    /// This call is left out.
+    pub fn lacks(&self, key: CallKey) -> bool {
+        self.left_out.contains_key(&key)
+    }
+
+    /// One more that cannot be followed.
+    pub fn leave_out(&mut self, now: Moment, key: CallKey, waits: bool) {
+        self.left_out.entry(key).or_default();
+        self.calm = now;
+        if waits {
+            self.waiting.insert(key);
+        }
     }
 
     fn keep(&mut self, agent: AgentId, until: Moment) {
@@ -138,6 +158,10 @@ impl Lead {
     /// The recording says this: of a call that is left out it keeps people busy.
     pub fn said(&mut self, at: Moment, event: &Event) {
         let Some(key) = event.what.call() else { return };
+        let goes_on = !matches!(event.what, What::Answered { .. } | What::CallEnded { .. });
+        if !goes_on && self.waiting.remove(&key) {
+            self.calm = at;
+        }
         match &event.what {
             What::Answered { agent: Some(agent), .. } => {
                 let agent = self.people.get(agent).copied();
@@ -156,8 +180,9 @@ impl Lead {
     }
 
     /// A mark. The one that ends it gives everybody free as they stood.
-    pub fn marked(&mut self, (place, at): (usize, Moment), stood: &[Stood]) -> bool {
-        if self.is_over || self.end != Some(place) {
+    pub fn marked(&mut self, at: Moment, stood: &[Stood]) -> bool {
+        let rested = at.since(self.calm) >= self.rest + CLOSING;
+        if self.is_over || !self.waiting.is_empty() || !rested {
             return false;
         }
         self.is_over = true;
@@ -188,29 +213,4 @@ fn turn(recorded: &Recorded, place: usize) -> impl Iterator<Item = &Event> {
             _ => None,
         },
     )
-}
-
-/// The first mark at which no call that is left out rings or waits, and everybody has rested.
-fn end(recorded: &Recorded, rest: Duration) -> Option<usize> {
-    let calls = recorded.begins.iter().flat_map(|began| &began.state.calls);
-    let waiting = calls.filter(|(_, call)| !is_whole(call) && call.answer().is_none());
-    let mut waiting: Vec<CallKey> = waiting.map(|(key, _)| *key).collect();
-    let begin = recorded.begins.iter().map(|began| began.line.at).max().unwrap_or(0);
-    let mut calm = Moment::from_micros(begin);
-    for (place, Entry { at, what, .. }) in recorded.entries.iter().enumerate() {
-        match what {
-            Happened::Said(Event { what, .. })
-                if matches!(what, What::Answered { .. } | What::CallEnded { .. }) =>
-            {
-                let before = waiting.len();
-                waiting.retain(|key| Some(*key) != what.call());
-                calm = if waiting.len() < before { *at } else { calm };
-            }
-            Happened::Mark(_) if waiting.is_empty() && at.since(calm) >= rest => {
-                return Some(place);
-            }
-            _ => {}
-        }
-    }
-    None
 }

@@ -24,13 +24,13 @@ use super::read::{Entry, Happened, Recorded, stands};
 use super::translate::Translation;
 use crate::acd::{AgentState, Board, BoardLimits, CREDIT_MAX, SHARDS_MAX, Wake};
 use crate::call::bucket_of;
-use crate::domain::{CallKey, Flow, Moment, ShardId, WallOffset};
+use crate::domain::{AgentId, CallKey, Flow, Moment, ShardId, WallOffset};
 use crate::meters::{MeterLimits, Meters};
 use crate::registrar::Location;
 use crate::sip::{Message, Method};
 use crate::store::journal::State;
 use crate::switch::{
-    AgentChange, Command, Event, Input, Output, Party, Setup, Shared, Switch, What,
+    AgentChange, AgentNote, Command, Event, Input, Mail, Output, Party, Setup, Shared, Switch, What,
 };
 
 /// Places on the board where a directory names fewer.
@@ -73,9 +73,10 @@ pub struct Replayed {
     pub sent: (usize, usize),
     /// Messages of calls that are not left out that were sent then and have no like now.
     pub unsaid: usize,
-    /// Calls that were half-way at the begin, by the caller's Call-ID.
+    /// Calls that were half-way at the begin, by the caller's Call-ID, and such as went otherwise while the
+    /// switches were led.
     pub left_out: Vec<Arc<str>>,
-    /// Messages of those, and of others that were over at the begin: not fed.
+    /// Messages of those, and of others that were over at the begin, that were not fed.
     pub passed_over: usize,
     /// Up to here the switches were led. `None`: to the end.
     pub led_until: Option<Moment>,
@@ -137,14 +138,17 @@ pub fn replay(recorded: &Recorded, tell: Tell<'_>, touch: &dyn Fn(&Input)) -> Re
             // Looked at with the input that it followed.
             Happened::Sent(..) => {}
             Happened::Mark(stood) => {
-                if run.lead.as_mut().is_some_and(|lead| lead.marked((place, entry.at), stood)) {
+                if run.lead.as_mut().is_some_and(|lead| lead.marked(entry.at, stood)) {
                     run.done.led_until = Some(entry.at);
                 }
             }
         }
     }
     run.done.unsaid = run.unsaid();
-    run.done
+    let left_out = std::mem::take(&mut run.done.left_out);
+    run.done.then.retain(|decision| !left_out.contains(&decision.call));
+    run.done.now.retain(|decision| !left_out.contains(&decision.call));
+    Replayed { left_out, ..run.done }
 }
 
 struct Run<'a> {
@@ -163,6 +167,12 @@ struct Run<'a> {
     lead: Option<Lead>,
     /// Call-IDs that were taken up, or that a caller brought.
     known: BTreeSet<String>,
+    /// What was decided about each call, then and now, as long as the switches are led; by the key then.
+    stories: BTreeMap<CallKey, [Vec<String>; 2]>,
+    /// Calls of which a worker's last turn said something.
+    touched: BTreeMap<u8, BTreeSet<CallKey>>,
+    /// The epoch of each binding then.
+    epochs: BTreeMap<String, u64>,
     done: Replayed,
 }
 
@@ -208,6 +218,9 @@ impl<'a> Run<'a> {
             keys: BTreeMap::new(),
             lead,
             known: BTreeSet::new(),
+            stories: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            epochs: BTreeMap::new(),
             done: Replayed::default(),
         }
     }
@@ -230,6 +243,11 @@ impl<'a> Run<'a> {
                 wall: WallOffset::new(at, line.wall),
             };
             let mut switch = Switch::new(at, setup);
+            for event in began.state.bindings.values() {
+                if let What::Bound { binding, .. } = &event.what {
+                    self.then_bound(binding);
+                }
+            }
             let whole = self.taken_up(&began.state);
             switch.restore(at, &whole.journalled(true));
             if let Some(until) = line.drain_until {
@@ -295,6 +313,49 @@ impl<'a> Run<'a> {
         old
     }
 
+    /// The worker's last turn is over: of what went otherwise than then while the switches are led no more is
+    /// replayed.
+    fn compare(&mut self, next: &Entry) {
+        let touched = self.touched.remove(&next.w).unwrap_or_default();
+        for key in touched {
+            let Some([then, now]) = self.stories.get(&key) else { continue };
+            let Some(id) = self.then.get(&key).filter(|_| then != now).cloned() else { continue };
+            let Some(lead) = self.lead.as_mut().filter(|lead| lead.leads()) else { return };
+            let is_over = |what: &String| what.starts_with("answered") || what.starts_with("ended");
+            lead.leave_out(next.at, key, !then.iter().any(is_over));
+            self.stories.remove(&key);
+            self.known.remove(&*id);
+            self.done.left_out.push(id);
+            let switch = self.switches.get_mut(&next.w);
+            if let (Some(switch), Some(call)) = (switch, self.keys.get(&key).copied()) {
+                let command = Command::Hangup { call };
+                switch.handle(next.at, Input::Command { id: 0, command, by: "replay".into() });
+                while switch.poll_output().is_some() {}
+            }
+        }
+    }
+
+    /// One more line of a call's story, `side` 0 then, 1 now.
+    fn tells(&mut self, (w, side): (u8, usize), key: CallKey, what: &What) {
+        let line = match what {
+            What::StepBegan { step, .. } => format!("step {step}"),
+            What::Offered { agent, .. } => format!("offered to {agent}"),
+            What::OfferEnded { result, .. } => format!("{result:?}"),
+            What::Answered { .. } => "answered".to_owned(),
+            What::CallEnded { outcome, .. } => format!("ended {outcome:?}"),
+            _ => return,
+        };
+        let leads = self.lead.as_ref().is_some_and(Lead::leads);
+        if leads && self.then.contains_key(&key) && !self.is_left_out(key) {
+            self.stories.entry(key).or_default()[side].push(line);
+            self.touched.entry(w).or_default().insert(key);
+        }
+    }
+
+    fn is_left_out(&self, key: CallKey) -> bool {
+        self.lead.as_ref().is_some_and(|lead| lead.lacks(key))
+    }
+
     fn unsaid(&self) -> usize {
         let entries = self.recorded.entries.iter().enumerate();
         let sent = entries.filter_map(|(place, entry)| match &entry.what {
@@ -312,6 +373,7 @@ impl<'a> Run<'a> {
         tell: Tell<'_>,
         touch: &dyn Fn(&Input),
     ) -> Result<(), Broken> {
+        self.compare(entry);
         if let Input::Packet { message, .. } = input
             && self.is_old(message)
         {
@@ -383,6 +445,9 @@ impl<'a> Run<'a> {
                 command: Command::Hangup { call } | Command::MoveCall { call, .. },
                 ..
             } => *call = key(call),
+            Input::Mail(Mail::Agent { agent, note: AgentNote::Unreachable { binding, epoch } }) => {
+                *epoch = self.epoch_now(*agent, binding, *epoch);
+            }
             _ => {}
         }
         input
@@ -413,6 +478,14 @@ impl<'a> Run<'a> {
             let then = self.then.iter().find(next).map(|(key, _)| *key);
             self.keys.extend(then.map(|then| (then, *call)));
         }
+        if let Some(key) = event.what.call()
+            && self.lead.as_ref().is_some_and(Lead::leads)
+        {
+            let then = self.keys.iter().find(|(_, now)| **now == key).map(|(then, _)| *then);
+            if let Some(then) = then {
+                self.tells((entry.w, 1), then, &event.what);
+            }
+        }
         if let Some(decision) = decided(&self.now, entry.at, event) {
             self.traced(format!("{decision:?}").as_bytes());
             tell(Told::Decided(entry.w, &decision));
@@ -421,17 +494,42 @@ impl<'a> Run<'a> {
     }
 
     fn said(&mut self, w: u8, at: Moment, event: &Event) {
-        if let Some(lead) = &mut self.lead {
-            lead.said(at, event);
-            // Who missed calls that are left out is locked as then.
-            if let What::Agent { person, change: AgentChange::Locked, .. } = &event.what
-                && lead.leads()
-                && let Some(switch) = self.switches.get_mut(&w)
-            {
+        self.done.then.extend(decided(&self.then, at, event));
+        if let Some(key) = event.what.call() {
+            self.tells((w, 0), key, &event.what);
+        }
+        if let What::Bound { binding, .. } = &event.what {
+            self.then_bound(binding);
+        }
+        let Some(lead) = &mut self.lead else { return };
+        lead.said(at, event);
+        let Some(switch) = self.switches.get_mut(&w).filter(|_| lead.leads()) else { return };
+        // What calls that are left out did to people and phones.
+        match &event.what {
+            What::Agent { person, change: AgentChange::Locked, .. } => {
                 switch.agent_was(at, person, &AgentChange::Locked);
             }
+            What::Unbound { aor, binding, why } if **why == *"unreachable" => {
+                switch.phone_was_silent(at, aor, binding);
+            }
+            _ => return,
         }
-        self.done.then.extend(decided(&self.then, at, event));
+        while switch.poll_output().is_some() {}
+    }
+
+    fn then_bound(&mut self, binding: &serde_json::Value) {
+        if let (Some(key), Some(epoch)) = (binding["key"].as_str(), binding["epoch"].as_u64()) {
+            self.epochs.insert(key.to_owned(), epoch);
+        }
+    }
+
+    /// Epochs are counted anew: that of a binding now for the one that it had then.
+    fn epoch_now(&self, agent: AgentId, key: &str, then: u64) -> u64 {
+        let people = self.recorded.directories.iter().rev();
+        let user = people.filter_map(|d| d.person(agent)?.sip_user.clone()).next();
+        let bound = user.and_then(|user| self.shared.location.binding(&user, key));
+        let meant = self.epochs.get(key) == Some(&then);
+        bound.filter(|_| meant).map_or(then, |binding| binding.epoch)
     }
 
     fn traced(&mut self, bytes: &[u8]) {

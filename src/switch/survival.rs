@@ -91,6 +91,15 @@ impl Switch {
         }
     }
 
+    /// A replay is told that nothing answered there, for a call that it lacks.
+    pub fn phone_was_silent(&mut self, now: Moment, aor: &str, key: &str) {
+        let location = self.core.shared.location.clone();
+        let Some(binding) = location.binding(aor, key) else { return };
+        let why = crate::registrar::Why::Unreachable;
+        let change = self.registrar.drop_binding(aor, key, binding.epoch, why, &location);
+        self.bindings_changed(now, change.into_iter().collect());
+    }
+
     fn restore_binding(&mut self, now: Moment, value: &serde_json::Value, streams: Streams) {
         let Ok(binding) = serde_json::from_value::<Binding>(value.clone()) else { return };
         if self.shard_of_bucket(hashed(&self.core.hash_key, &binding.aor)) != self.core.shard {

@@ -291,7 +291,9 @@ impl Board {
             let left = self.elsewhere.at(me * words + place).load(Ordering::Relaxed);
             for bit in ones(left) {
                 // Whoever finds the agent idle beside a caller: that shard's sweep.
-                self.count_elsewhere(me, place * 64 + bit, false);
+                if self.count_elsewhere(me, place * 64 + bit, false).is_idle() {
+                    self.mark_idle(place * 64 + bit);
+                }
             }
         }
     }

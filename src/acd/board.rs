@@ -18,6 +18,7 @@
 //! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
 //! | `shown_since` | who changes what is shown of an agent | when: for people to read |
 //! | `bound` | who binds an agent, `fetch_max` | when the last one was: stamps for the record |
+//! | `idle` | who makes an agent idle; who finds a bit without cause | bitmap over agents, a hint (`idle.rs`) |
 //! | `bell[shard]` | anybody rings, the shard answers | `bell.rs` |
 //! | `suspect` | anybody sets, the shard clears its own bit | "does not take what it is handed" |
 //!
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use super::atomic::{Figures, Ordering, Table, fence};
 use super::bell::Bells;
+use super::idle::IdleHint;
 use super::key::Key;
 use super::roster::{Entry, Roster, RosterError, Serve};
 use super::strategy::{Counts, Scores};
@@ -154,6 +156,7 @@ pub struct Board {
     pub(super) scores: Scores,
     pub(super) elsewhere: Figures,
     pub(super) bells: Bells,
+    pub(super) idle: IdleHint,
     suspect: Table,
     /// One word: how often presence changed.
     presence: Figures,
@@ -195,6 +198,7 @@ impl Board {
             len: Table::new(queues, 0),
             elsewhere: Figures::new(shards * agents.div_ceil(64)),
             bells: Bells::new(shards, agents),
+            idle: IdleHint::new(agents),
             suspect: Table::new(shards.div_ceil(64), 0),
             presence: Figures::new(1),
             bound: Figures::new(1),

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use super::board::{Board, QueueView};
 use super::hand::Placed;
+use super::idle::Found;
 use super::key::{Key, Mint};
 use super::line::{Lines, Queues};
 use super::strategy::Strategy;
@@ -358,7 +359,8 @@ impl Desk {
     /// Takes the idle member of `queue` whom `strategy` prefers and places them; `false`: nobody is idle.
     /// The agent may go to an older caller, on any shard: calls only wake agents.
     fn take_idle(&mut self, queue: usize, strategy: Strategy) -> bool {
-        let Some((agent, word)) = self.board.find_idle(queue, strategy) else { return false };
+        let Some(found) = self.board.find_idle(queue, strategy) else { return false };
+        let Found { agent, word } = found;
         if let Some(word) = self.board.take(self.me, agent, word) {
             if self.board.lacks(Part::ArrivalPlaces) {
                 self.carry(agent, Placed::Mine { queue, word });

@@ -22,8 +22,6 @@ use std::time::Duration;
 use super::atomic::{Ordering, fence};
 use super::board::Board;
 use super::key::Key;
-use super::roster::Entry;
-use super::strategy::Strategy;
 use super::weak::Part;
 use super::word::{AgentState, Flags, Token, Word};
 use crate::domain::{AgentId, Moment};
@@ -109,36 +107,6 @@ impl Board {
         }
     }
 
-    /// The idle member of `queue` whom `strategy` prefers, or else the idle helper, and the word seen. Reads only, wait-free;
-    /// `take` decides. A member bit alone would make the caller spin on an agent who was moved, and a
-    /// row alone on a helper while help is closed.
-    pub(super) fn find_idle(&self, queue: usize, strategy: Strategy) -> Option<(usize, Word)> {
-        let mut found: Option<((bool, u64, u64), usize, Word)> = None;
-        for agent in self.roster.candidates(queue) {
-            let word = self.word(agent);
-            if !word.is_idle() {
-                continue;
-            }
-            // Relaxed: stored before the word, which was read with Acquire.
-            let since = self.since.at(agent).load(Ordering::Relaxed);
-            // Clause B7: a group's own people first, under every strategy.
-            let score = |entry: Option<Entry>| {
-                let helps = entry.is_some_and(Entry::is_helper);
-                (helps, self.scores.score(strategy, agent, entry), since)
-            };
-            let better = |score| found.is_none_or(|(least, ..)| score < least);
-            // The row is read only for who may be better than whom we have.
-            if !better(score(None)) {
-                continue;
-            }
-            let entry = self.roster.entry(agent, queue);
-            if entry.is_some() && better(score(entry)) {
-                found = Some((score(entry), agent, word));
-            }
-        }
-        found.map(|(_, agent, word)| (agent, word))
-    }
-
     /// Takes an agent seen as `word` into the hand of `me`: idle ones, and out of another hand. The
     /// epoch makes a holder's later commit fail (models M9, M15). Lock-free.
     pub(super) fn take(&self, me: usize, agent: usize, word: Word) -> Option<Word> {
@@ -213,12 +181,19 @@ impl Board {
         if self.lacks(Part::PlaceLook) {
             return None;
         }
+        if !self.lacks(Part::IdleMarkFirst) {
+            self.mark_idle(agent);
+        }
         if !self.lacks(Part::PlaceFence) {
             // SeqCst: with the fence of `shown`, either we see the caller's head or the caller sees the
             // idle agent (models M1, M13).
             fence(Ordering::SeqCst);
         }
-        self.best(me, agent).and_then(|_| self.take(me, agent, word))
+        let best = self.best(me, agent);
+        if self.lacks(Part::IdleMarkFirst) {
+            self.mark_idle(agent);
+        }
+        best.and_then(|_| self.take(me, agent, word))
     }
 
     /// After a change that may have made `agent` idle as `word`: takes and places it if somebody waits.
@@ -226,6 +201,7 @@ impl Board {
         if self.lacks(Part::ClearLook) {
             return Placed::Idle;
         }
+        self.mark_idle(agent);
         // SeqCst: the cleared flag is seen by whoever shows a caller after this, or we see the caller
         // (model M11).
         fence(Ordering::SeqCst);

@@ -44,6 +44,7 @@ mod bell;
 mod board;
 mod desk;
 mod hand;
+mod idle;
 mod key;
 mod line;
 mod roster;

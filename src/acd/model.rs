@@ -206,6 +206,7 @@ holds! {
     m25_no_wake_up_is_lost: sleep_and_hand_over;
     m26_a_wrapped_epoch_tells_words_apart: hand_over_again_as_the_epoch_wraps;
     m27_a_caller_who_arrives_while_helpers_are_let_in_is_served: open_help_and_arrive;
+    m29_a_caller_who_arrives_while_somebody_unmarked_comes_free_is_served: arrive_and_free_unmarked;
 }
 
 // Many threads or many steps: with a bound.
@@ -216,6 +217,7 @@ holds! {
     m13_an_agent_who_comes_free_serves_one_of_two_arrivals: free_and_two_arrive;
     m16_an_agent_too_many_comes_back: two_freed_for_one_caller;
     m17_a_caller_in_two_queues_is_bound_once: two_freed_for_a_caller_in_two_queues;
+    m28_a_mark_taken_away_hides_nobody: look_and_free_and_arrive;
 }
 
 needs! {
@@ -255,4 +257,13 @@ needs! {
     m25_needs_the_mark_before_the_wake_up: sleep_and_hand_over without MarkFirst;
     m26_needs_the_epoch: hand_over_again_as_the_epoch_wraps without Epoch;
     m27_needs_the_look: open_help_and_arrive without HelpLook;
+    m28_needs_the_mark: look_and_free_and_arrive without IdleMark;
+    m28_needs_the_mark_before_the_look: look_and_free_and_arrive without IdleMarkFirst;
+    m28_needs_reading_the_word_again: look_and_free_and_arrive without IdleAgain;
+    m28_needs_the_look_at_whom_it_hid: look_and_free_and_arrive without IdleOwes;
+    m28_needs_the_fence_after_showing: look_and_free_and_arrive without ShowFence;
+    m29_needs_the_mark: arrive_and_free_unmarked without IdleMark;
+    m29_needs_the_mark_before_the_look: arrive_and_free_unmarked without IdleMarkFirst;
+    m29_needs_the_fence_after_showing: arrive_and_free_unmarked without ShowFence;
+    m29_needs_the_fence_in_place: arrive_and_free_unmarked without PlaceFence;
 }

@@ -187,16 +187,28 @@ impl Roster {
         self.help.at(queue).swap(u64::from(open), Ordering::Relaxed) != u64::from(open)
     }
 
+    /// Whose own queue it is; `None`: a group's.
+    pub(super) fn owner(&self, queue: usize) -> Option<usize> {
+        queue.checked_sub(self.groups).filter(|agent| *agent < self.agents)
+    }
+
+    /// Words of a bitmap over agents.
+    pub(super) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// One word of the bitmap of a group's members.
+    pub(super) fn members(&self, queue: usize, place: usize) -> u64 {
+        // Relaxed: a hint; a member who is added is looked at again by who adds.
+        self.members.at(queue * self.words + place).load(Ordering::Relaxed)
+    }
+
     /// Everybody who may serve `queue`: a superset, from the bitmap. Wait-free.
     pub(super) fn candidates(&self, queue: usize) -> impl Iterator<Item = usize> {
-        let owner = queue.checked_sub(self.groups).filter(|agent| *agent < self.agents);
         let words = if queue < self.groups { self.words } else { 0 };
-        let bits = (0..words).flat_map(move |word| {
-            // Relaxed: a hint; a member who is added is looked at again by who adds.
-            ones(self.members.at(queue * self.words + word).load(Ordering::Relaxed))
-                .map(move |bit| word * 64 + bit)
-        });
-        owner.into_iter().chain(bits)
+        let bits = (0..words)
+            .flat_map(move |word| ones(self.members(queue, word)).map(move |bit| word * 64 + bit));
+        self.owner(queue).into_iter().chain(bits)
     }
 
     /// Checks a new row: the own queue once, groups without repetition.

@@ -43,4 +43,12 @@ pub(super) enum Part {
     AdmitFirst,
     /// Marking the bell before waking.
     MarkFirst,
+    /// Marking who has become idle.
+    IdleMark,
+    /// Marking who has become idle before the fence and the look.
+    IdleMarkFirst,
+    /// Reading the word again after a bit without cause was taken away.
+    IdleAgain,
+    /// The look at who came idle while their bit was taken away.
+    IdleOwes,
 }

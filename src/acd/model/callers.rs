@@ -4,9 +4,24 @@ use super::*;
 
 /// M1: a caller arrives on one shard while another frees the agent.
 pub(super) fn arrive_and_free(lacking: &[Part]) {
+    arrive_and_free_from(lacking, |_| ());
+}
+
+/// M29: the same after somebody has seen her busy: no mark of hers is left from before.
+pub(super) fn arrive_and_free_unmarked(lacking: &[Part]) {
+    arrive_and_free_from(lacking, unmark);
+}
+
+/// Somebody looks and takes the marks without cause away.
+pub(super) fn unmark(board: &Board) {
+    assert!(board.find_idle(0, Strategy::LongestIdle).is_none());
+}
+
+fn arrive_and_free_from(lacking: &[Part], before: fn(&Board)) {
     let (board, desks) = board(lacking, 2, 1);
     let (mut x, mut y) = pair(desks);
     let token = busy(&mut x, ANNA);
+    before(&board);
     let other = spawn(move || {
         enter(&mut y, 1, 5);
         y.turn(NOW);
@@ -283,4 +298,31 @@ pub(super) fn two_arrive_for_one_place(lacking: &[Part]) {
     x.withdraw(call(0));
     y.withdraw(call(1));
     assert_eq!(board.len(QUEUE), 0);
+}
+
+/// M28: the agent comes free while somebody who needs nobody any more takes a mark without cause away, and
+/// a caller arrives.
+pub(super) fn look_and_free_and_arrive(lacking: &[Part]) {
+    let (board, mut desks) = board(lacking, 3, 1);
+    let mut z = desks.pop().expect("three shards");
+    let (mut x, mut y) = pair(desks);
+    let token = busy(&mut x, ANNA);
+    let shared = board.clone();
+    let one = spawn(move || {
+        let found = shared.find_idle(0, Strategy::LongestIdle);
+        if let Some(found) = found
+            && let Some(word) = shared.take(2, found.agent, found.word)
+        {
+            z.place(found.agent, word);
+        }
+        z
+    });
+    let two = spawn(move || {
+        enter(&mut y, 1, 5);
+        y
+    });
+    assert!(x.release(NOW, token, After::Free));
+    let z = one.join().expect("no check failed");
+    let y = two.join().expect("no check failed");
+    assert_eq!(settle(&board, &mut [x, y, z]), [None, Some(ANNA), None]);
 }

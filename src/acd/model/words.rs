@@ -84,6 +84,7 @@ pub(super) fn resume_and_arrive(lacking: &[Part]) {
     let (board, desks) = board(lacking, 2, 1);
     let (mut x, mut y) = pair(desks);
     x.set_flag(ANNA, Flags::PAUSED);
+    unmark(&board);
     let other = spawn(move || {
         enter(&mut y, 1, 5);
         y

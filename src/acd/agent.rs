@@ -20,7 +20,7 @@ impl Desk {
     /// released. The call wants nobody else from now on; its line is kept until `withdraw`, so that a
     /// failed bridge can `give_back`. Lock-free.
     pub fn answered(&mut self, token: Token) -> Option<Token> {
-        let call = self.held.get(&token.agent).filter(|held| held.token == token)?.call;
+        let call = self.known(token)?.call;
         let first = call.is_none_or(|call| self.lines.is_open(call));
         if token.word.state() != AgentState::Offered || !first {
             return None;

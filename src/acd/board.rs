@@ -450,12 +450,16 @@ impl Board {
         usize::from(self.limits.shards)
     }
 
+    pub(super) fn queues(&self) -> usize {
+        self.len.len()
+    }
+
     pub(super) fn has_agent(&self, agent: AgentId) -> bool {
         agent.index() < self.words.len()
     }
 
     pub(super) fn has_queue(&self, queue: QueueId) -> bool {
-        queue.index() < self.len.len()
+        queue.index() < self.queues()
     }
 
     /// An agent's word. Acquire: what its mover stored before it (since, until) is seen.

@@ -103,8 +103,9 @@ pub struct Desk {
     mint: Mint,
     /// The board says that somebody is on the way into this desk's line.
     is_arriving: bool,
-    /// Agents bound by this desk.
-    pub(super) held: BTreeMap<AgentId, Held>,
+    /// Agents bound by this desk, by agent, and how many.
+    held: Box<[Option<Held>]>,
+    held_count: usize,
     /// Other calls of people on this shard: how many of each.
     pub(super) elsewhere: BTreeMap<AgentId, u32>,
     ready: VecDeque<Assignment>,
@@ -121,13 +122,16 @@ impl Desk {
         let credit_max = board.limits().credit_max;
         board.clear_shard(me);
         let watch = Watch::of(&board);
+        let lines = Lines::new(board.queues());
+        let held = vec![None; usize::from(board.limits().agents)].into();
         Self {
             board,
             me,
-            lines: Lines::default(),
+            lines,
             mint: Mint::new(me as u8, credit_max),
             is_arriving: false,
-            held: BTreeMap::new(),
+            held,
+            held_count: 0,
             elsewhere: BTreeMap::new(),
             ready: VecDeque::new(),
             watch,
@@ -325,14 +329,14 @@ impl Desk {
     /// Neither callers nor bound agents nor other calls of people: nothing is owed. Wait-free.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
-            && self.held.is_empty()
+            && self.held_count == 0
             && self.ready.is_empty()
             && self.elsewhere.is_empty()
     }
 
     /// The agents that this desk has bound, with their newest tokens. Wait-free.
     pub fn held(&self) -> impl Iterator<Item = Token> {
-        self.held.values().map(|held| held.token)
+        self.held.iter().flatten().map(|held| held.token)
     }
 
     /// Looks for idle agents as long as `call` wants any.
@@ -460,18 +464,28 @@ impl Desk {
     }
 
     pub(super) fn hold(&mut self, token: Token, call: Option<CallKey>) {
-        self.held.insert(token.agent, Held { token, call, since: self.clock });
+        let held = Held { token, call, since: self.clock };
+        let before = self.held[token.agent.index()].replace(held);
+        self.held_count += usize::from(before.is_none());
+    }
+
+    /// What is known of a token, unless it is used up.
+    pub(super) fn known(&self, token: Token) -> Option<Held> {
+        let held = self.held.get(token.agent.index()).copied().flatten();
+        held.filter(|held| held.token == token)
     }
 
     pub(super) fn holds(&self, agent: AgentId) -> bool {
-        self.held.contains_key(&agent)
+        self.held.get(agent.index()).is_some_and(Option::is_some)
     }
 
     /// Forgets a token that is used up, and says what was known of it; an older one than is held changes
     /// nothing.
     pub(super) fn forget(&mut self, token: Token) -> Option<Held> {
-        self.held.get(&token.agent).filter(|held| held.token == token)?;
-        self.held.remove(&token.agent)
+        let held = self.known(token)?;
+        self.held[token.agent.index()] = None;
+        self.held_count -= 1;
+        Some(held)
     }
 
     fn show(&self, queue: usize) {

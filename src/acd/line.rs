@@ -5,11 +5,13 @@
 //! failed offer puts it back where it was.
 //! Bounded by `calls_max` of the shard times the queues of a plan's steps.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
 use super::key::Key;
+use super::order::Order;
 use super::strategy::Strategy;
 use super::word::Token;
 use crate::domain::{CallKey, Moment};
@@ -20,6 +22,7 @@ pub(super) type Queues = SmallVec<[usize; 4]>;
 /// One caller.
 #[derive(Debug)]
 pub(super) struct Line {
+    call: CallKey,
     pub(super) key: Key,
     arrived: Moment,
     /// Its queues, and how it chooses among the idle there.
@@ -55,37 +58,86 @@ impl Line {
     }
 }
 
-/// All callers of one shard.
-#[derive(Debug, Default)]
+/// Numbers of the callers looked up last, by the low bits of their names: a power of two of them.
+const RECENT: usize = 256;
+/// No number.
+const NONE: u32 = u32::MAX;
+
+/// All callers of one shard, numbered; numbers are used again.
+#[derive(Debug)]
 pub(super) struct Lines {
-    calls: BTreeMap<CallKey, Line>,
-    keys: BTreeMap<Key, CallKey>,
-    /// Standing callers by queue, best first. No empty queues.
-    orders: BTreeMap<usize, BTreeMap<Key, CallKey>>,
+    lines: Vec<Option<Line>>,
+    free: Vec<u32>,
+    numbers: BTreeMap<CallKey, u32>,
+    /// Spares most looks into `numbers`: one input asks for its call again and again.
+    recent: Box<[Cell<u32>]>,
+    keys: Order,
+    /// For each queue its place in `orders`, or `NONE` while nobody stands there.
+    places: Box<[u32]>,
+    orders: Vec<(usize, Order)>,
+    /// Places in `orders` that nobody uses.
+    unused: Vec<u32>,
 }
 
 impl Lines {
+    /// Nobody in any of so many queues.
+    pub(super) fn new(queues: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            free: Vec::new(),
+            numbers: BTreeMap::new(),
+            recent: vec![Cell::new(NONE); RECENT].into(),
+            keys: Order::default(),
+            places: vec![NONE; queues].into(),
+            orders: Vec::new(),
+            unused: Vec::new(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.numbers.is_empty()
     }
 
     /// Somebody stands in some queue.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.orders.is_empty()
+        self.unused.len() < self.orders.len()
     }
 
     pub(super) fn is_taken(&self, key: Key) -> bool {
-        self.keys.contains_key(&key)
+        self.keys.contains(key)
     }
 
     pub(super) fn line(&self, call: CallKey) -> Option<&Line> {
-        self.calls.get(&call)
+        self.of(self.number(call)?)
+    }
+
+    fn line_mut(&mut self, call: CallKey) -> Option<&mut Line> {
+        let number = self.number(call)?;
+        self.lines.get_mut(number as usize)?.as_mut()
+    }
+
+    fn of(&self, number: u32) -> Option<&Line> {
+        self.lines.get(number as usize)?.as_ref()
+    }
+
+    fn number(&self, call: CallKey) -> Option<u32> {
+        let recent = &self.recent[call.as_u64() as usize % RECENT];
+        if self.of(recent.get()).is_some_and(|line| line.call == call) {
+            return Some(recent.get());
+        }
+        let number = *self.numbers.get(&call)?;
+        recent.set(number);
+        Some(number)
     }
 
     /// A new caller, in no queue yet.
     pub(super) fn open(&mut self, call: CallKey, key: Key, arrived: Moment) {
-        self.keys.insert(key, call);
-        let line = Line {
+        let number = self.free.pop().unwrap_or(self.lines.len() as u32);
+        if number as usize == self.lines.len() {
+            self.lines.push(None);
+        }
+        self.lines[number as usize] = Some(Line {
+            call,
             key,
             arrived,
             places: SmallVec::new(),
@@ -93,47 +145,53 @@ impl Lines {
             offered: SmallVec::new(),
             answered: false,
             stands: true,
-        };
-        self.calls.insert(call, line);
+        });
+        self.numbers.insert(call, number);
+        self.recent[call.as_u64() as usize % RECENT].set(number);
+        self.keys.insert(key, number);
     }
 
     /// The caller goes for good; stands in no queue any more.
-    pub(super) fn close(&mut self, call: CallKey) -> Option<Line> {
-        let line = self.calls.remove(&call)?;
-        self.keys.remove(&line.key);
-        Some(line)
+    pub(super) fn close(&mut self, call: CallKey) {
+        let Some(number) = self.numbers.remove(&call) else { return };
+        if let Some(line) = self.lines[number as usize].take() {
+            self.keys.remove(line.key);
+        }
+        self.free.push(number);
     }
 
     /// Remembers a queue for a caller, or its new strategy there; a standing one stands in it from now on.
     pub(super) fn join(&mut self, call: CallKey, queue: usize, strategy: Strategy) {
-        let Some(line) = self.calls.get_mut(&call) else { return };
+        let Some(number) = self.number(call) else { return };
+        let Some(line) = self.line_mut(call) else { return };
         match line.places.iter_mut().find(|(known, _)| *known == queue) {
             Some((_, known)) => *known = strategy,
             None => line.places.push((queue, strategy)),
         }
         if line.stands {
-            self.orders.entry(queue).or_default().insert(line.key, call);
+            let key = line.key;
+            self.step_in(key, queue, number);
         }
     }
 
     /// Forgets a queue for a caller. `true`: it stood there.
     pub(super) fn leave(&mut self, call: CallKey, queue: usize) -> bool {
-        let Some(line) = self.calls.get_mut(&call) else { return false };
+        let Some(line) = self.line_mut(call) else { return false };
         line.places.retain(|(known, _)| *known != queue);
-        let key = line.key;
-        self.step_out(key, queue)
+        let (key, stands) = (line.key, line.stands);
+        stands && self.step_out(key, queue)
     }
 
     /// The caller wants so many agents at once.
     pub(super) fn want(&mut self, call: CallKey, agents: u8) {
-        if let Some(line) = self.calls.get_mut(&call) {
+        if let Some(line) = self.line_mut(call) {
             line.agents = agents;
         }
     }
 
     /// The caller is offered with `token`.
     pub(super) fn offer(&mut self, call: CallKey, token: Token) {
-        if let Some(line) = self.calls.get_mut(&call) {
+        if let Some(line) = self.line_mut(call) {
             line.offered.push(token);
         }
     }
@@ -145,7 +203,7 @@ impl Lines {
 
     /// The agent of `token` has answered the caller, and goes by `talking` from now on.
     pub(super) fn answer(&mut self, call: CallKey, token: Token, talking: Token) {
-        let Some(line) = self.calls.get_mut(&call) else { return };
+        let Some(line) = self.line_mut(call) else { return };
         if let Some(known) = line.offered.iter_mut().find(|known| **known == token) {
             *known = talking;
             line.answered = true;
@@ -154,7 +212,7 @@ impl Lines {
 
     /// The offer with `token` is over. `false`: the caller was not offered with it.
     pub(super) fn take_back(&mut self, call: CallKey, token: Token) -> bool {
-        let Some(line) = self.calls.get_mut(&call) else { return false };
+        let Some(line) = self.line_mut(call) else { return false };
         let Some(place) = line.offered.iter().position(|known| *known == token) else {
             return false;
         };
@@ -167,7 +225,8 @@ impl Lines {
 
     /// Puts the caller into its queues (`true`) or takes it out of them, if that is due.
     pub(super) fn stand(&mut self, call: CallKey) -> Option<(bool, Queues)> {
-        let line = self.calls.get_mut(&call)?;
+        let number = self.number(call)?;
+        let line = self.line_mut(call)?;
         let wants = line.wants();
         if wants == std::mem::replace(&mut line.stands, wants) {
             return None;
@@ -175,7 +234,7 @@ impl Lines {
         let (key, queues) = (line.key, line.queues());
         for queue in &queues {
             if wants {
-                self.orders.entry(*queue).or_default().insert(key, call);
+                self.step_in(key, *queue, number);
             } else {
                 self.step_out(key, *queue);
             }
@@ -191,33 +250,58 @@ impl Lines {
 
     /// The best caller of a queue.
     pub(super) fn first(&self, queue: usize) -> Option<CallKey> {
-        self.orders.get(&queue)?.first_key_value().map(|(_, call)| *call)
+        let (_, number) = self.order(queue)?.first()?;
+        self.of(number).map(|line| line.call)
     }
 
     /// The best key of a queue, when that caller came, and how many stand there.
     pub(super) fn shown(&self, queue: usize) -> (Key, Moment, usize) {
-        let order = self.orders.get(&queue);
-        let first = order.and_then(|order| order.first_key_value());
-        let Some((key, call)) = first else { return (Key::EMPTY, Moment::NEVER, 0) };
-        let arrived = self.line(*call).map_or(Moment::NEVER, |line| line.arrived);
-        (*key, arrived, order.map_or(0, BTreeMap::len))
+        let first = self.order(queue).and_then(|order| Some((order.first()?, order.len())));
+        let Some(((key, number), len)) = first else { return (Key::EMPTY, Moment::NEVER, 0) };
+        (key, self.of(number).map_or(Moment::NEVER, |line| line.arrived), len)
     }
 
     /// How many stand in `queue` before `key`.
     pub(super) fn ahead(&self, queue: usize, key: Key) -> usize {
-        self.orders.get(&queue).map_or(0, |order| order.range(..key).count())
+        self.order(queue).map_or(0, |order| order.ahead(key))
     }
 
-    /// Every queue with callers.
+    /// Every queue with callers, lowest first.
     pub(super) fn queues(&self) -> Vec<usize> {
-        self.orders.keys().copied().collect()
+        let mut queues: Vec<usize> = self.standing().collect();
+        queues.sort_unstable();
+        queues
+    }
+
+    /// Every queue with callers, in no order.
+    pub(super) fn standing(&self) -> impl Iterator<Item = usize> {
+        self.orders.iter().filter(|(_, order)| !order.is_empty()).map(|(queue, _)| *queue)
+    }
+
+    fn order(&self, queue: usize) -> Option<&Order> {
+        let place = *self.places.get(queue)?;
+        self.orders.get(place as usize).map(|(_, order)| order)
+    }
+
+    fn step_in(&mut self, key: Key, queue: usize, number: u32) {
+        if self.places[queue] == NONE {
+            let place = self.unused.pop().unwrap_or(self.orders.len() as u32);
+            if place as usize == self.orders.len() {
+                self.orders.push((queue, Order::default()));
+            }
+            self.orders[place as usize].0 = queue;
+            self.places[queue] = place;
+        }
+        self.orders[self.places[queue] as usize].1.insert(key, number);
     }
 
     fn step_out(&mut self, key: Key, queue: usize) -> bool {
-        let Some(order) = self.orders.get_mut(&queue) else { return false };
-        let stood = order.remove(&key).is_some();
+        let Some(place) = self.places.get(queue).copied() else { return false };
+        let Some((_, order)) = self.orders.get_mut(place as usize) else { return false };
+        let stood = order.remove(key);
         if order.is_empty() {
-            self.orders.remove(&queue);
+            self.unused.push(place);
+            self.places[queue] = NONE;
         }
         stood
     }

@@ -47,6 +47,7 @@ mod hand;
 mod idle;
 mod key;
 mod line;
+mod order;
 mod roster;
 mod strategy;
 mod sweep;

@@ -322,12 +322,38 @@ fn a_damaged_file_is_refused_by_line() {
     assert_eq!(Recorded::read("").err().map(|damaged| damaged.line), Some(1));
 }
 
+/// Why a file is not replayed, as the failed test prints it: one line, no panic.
+struct Unread(String);
+
+impl std::fmt::Debug for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn recording(path: &str) -> Result<(String, Recorded), Unread> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|why| Unread(format!("{path}: {why}")))?;
+    match Recorded::read(&text) {
+        Ok(recorded) => Ok((text, recorded)),
+        Err(damaged) => Err(Unread(format!("{path}: {damaged}"))),
+    }
+}
+
+#[test]
+fn a_file_that_is_no_recording_is_told_with_its_line_in_one_line() {
+    let told = |path: &str| recording(path).err().map(|why| format!("{why:?}"));
+    let readme = told("README.md").expect("no recording");
+    assert!(readme.starts_with("README.md: line 1: ") && !readme.contains('\n'), "{readme}");
+    let nowhere = told("nowhere.rec").expect("no file");
+    assert!(nowhere.starts_with("nowhere.rec: ") && !nowhere.contains('\n'), "{nowhere}");
+}
+
 /// What the environment names; nothing if it names nothing.
 #[test]
-fn replay_of_a_file() {
-    let Ok(path) = std::env::var("SIM_REPLAY") else { return };
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let recorded = Recorded::read(&text).unwrap_or_else(|damaged| panic!("{path}: {damaged}"));
+fn replay_of_a_file() -> Result<(), Unread> {
+    let Ok(path) = std::env::var("SIM_REPLAY") else { return Ok(()) };
+    let (text, recorded) = recording(&path)?;
     let done = replay(&recorded, &mut |told| tell(&told), &|_| {});
     assert_eq!(done, replay(&recorded, &mut |_| {}, &|_| {}), "the same file leaves two traces");
     println!(
@@ -354,6 +380,7 @@ fn replay_of_a_file() {
         }
         None => println!("no panic; {} calls differ", done.differences().len()),
     }
+    Ok(())
 }
 
 fn tell(told: &Told<'_>) {

@@ -57,7 +57,6 @@ pub(super) fn replay(context: &Context, args: &ReplayArgs) -> Result<Printed, Fa
         records: BTreeMap::new(),
         directories: BTreeMap::new(),
         known: BTreeMap::new(),
-        is_full: false,
         report: Report::default(),
         failed: None,
     };
@@ -136,8 +135,6 @@ struct Replay<'a> {
     directories: BTreeMap<(Arc<str>, String), Option<Arc<Directory>>>,
     /// What the last decision that asked for somebody knew of them.
     known: BTreeMap<PersonId, Seen>,
-    /// No more calls are kept for the rehearsal.
-    is_full: bool,
     report: Report,
     failed: Option<StoreError>,
 }
@@ -181,10 +178,11 @@ impl Replay<'_> {
         }
         let new = grounds.replay(&self.new, &now);
         self.report.note(past, &again, &new);
-        self.is_full |= self.report.rehearsed.len() >= REHEARSED_MAX
-            || self.directories.len() >= KEPT_MAX - 1
-            || self.policies.len() >= KEPT_MAX - 1;
-        if !self.is_full {
+        if self.report.full.is_none() {
+            let sizes = (self.report.rehearsed.len(), self.directories.len(), self.policies.len());
+            self.report.full = full(sizes).map(|bound| (past.arrived_at, bound));
+        }
+        if self.report.full.is_none() {
             let news = self.news((grounds, &then), &again);
             let old = Rules { policy, directory: then };
             let new = Rules { policy: self.new.clone(), directory: now };
@@ -266,6 +264,21 @@ impl Replay<'_> {
     }
 }
 
+/// Which bound ends the rehearsal: calls, people, policies.
+fn full((calls, directories, policies): (usize, usize, usize)) -> Option<String> {
+    let max = KEPT_MAX - 1;
+    if calls >= REHEARSED_MAX {
+        Some(format!("rehearsed_calls_max = {REHEARSED_MAX}"))
+    } else if directories >= max {
+        let what = "versions of people, orders and hours, those of then and the new hours each";
+        Some(format!("directories_max = {max} ({what})"))
+    } else if policies >= max {
+        Some(format!("policies_max = {max} (versions of the policy)"))
+    } else {
+        None
+    }
+}
+
 fn keep<K: Ord, V: Clone>(kept: &mut BTreeMap<K, V>, key: K, value: &V) {
     if kept.len() >= KEPT_MAX {
         kept.clear();
@@ -283,5 +296,23 @@ fn arrival(past: &PastDecision, grounds: &Grounds, news: Vec<(PersonId, Seen)>) 
         talk: span(past.talk_ms),
         patience: span(past.patience_ms),
         news,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_of_the_rehearsal_ends_it_and_is_named() {
+        let named = |sizes| full(sizes).unwrap_or_default();
+        assert_eq!(named((REHEARSED_MAX - 1, KEPT_MAX - 2, KEPT_MAX - 2)), "");
+        assert_eq!(named((REHEARSED_MAX, 1, 1)), "rehearsed_calls_max = 50000");
+        assert!(
+            named((1, KEPT_MAX - 1, 1)).starts_with("directories_max = 511 (versions of people")
+        );
+        assert!(
+            named((1, 1, KEPT_MAX - 1)).starts_with("policies_max = 511 (versions of the policy")
+        );
     }
 }

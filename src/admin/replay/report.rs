@@ -51,6 +51,8 @@ pub(super) struct Report {
     recorded: Service,
     /// Calls that come again, with the rules of then and the new ones.
     pub(super) rehearsed: Vec<(Arrival, Rules, Rules)>,
+    /// The arrival of the first call that was not rehearsed, and the bound that is why.
+    pub(super) full: Option<(Timestamp, String)>,
     /// Whom no decision asked for.
     pub(super) unseen: BTreeSet<PersonId>,
 }
@@ -124,6 +126,7 @@ impl Report {
             "service": {
                 "recorded": figures(&self.recorded), "old": figures(&old), "new": figures(&new),
                 "rehearsed": self.rehearsed.len(), "assumptions": ASSUMPTIONS,
+                "rehearsal_ended": self.full.as_ref().map(|(at, why)| json!({ "at": at, "bound": why })),
                 "never_asked_for": self.unseen,
             },
         });
@@ -186,8 +189,10 @@ impl Report {
         let (count, all) = (self.rehearsed.len(), self.calls);
         text.push_str(&format!(
             "{count} of {all} calls came again through the real switch in virtual time, under both \
-             policies (at most the first {REHEARSED_MAX}). It was assumed:\n"
+             policies (at most the first {REHEARSED_MAX}).\n"
         ));
+        text.extend(self.full.as_ref().map(ended));
+        text.push_str("It was assumed:\n");
         text.extend(ASSUMPTIONS.map(|assumed| format!("  - {assumed}\n")));
         if !self.unseen.is_empty() {
             let names: Vec<&str> = self.unseen.iter().map(PersonId::as_str).collect();
@@ -197,6 +202,15 @@ impl Report {
         text.push_str(&format!("  - these means: {ring:.1} s of ringing, {talk:.1} s of talk\n"));
         text
     }
+}
+
+/// Where the rehearsal ended, why, and what to do.
+fn ended((at, bound): &(Timestamp, String)) -> String {
+    let at = at.to_zoned(TimeZone::system()).strftime("%FT%H:%M").to_string();
+    format!(
+        "The rehearsal ended before the calls from {at} on: {bound} is reached. These are decided again, and \
+         only their waits are missing; rehearse them with --since {at}\n"
+    )
 }
 
 /// ` since 2026-03-02 09:00 and before 2026-03-03 00:00`.
@@ -315,4 +329,26 @@ fn difference(old: &Service, new: &Service) -> Vec<String> {
         span(old.longest_ms, new.longest_ms),
         format!("{}{}", sign(level), percent(after.abs_diff(before))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rehearsal_that_ended_early_says_before_which_call_by_which_bound_and_what_to_do() {
+        let at: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
+        let report =
+            Report { full: Some((at, "directories_max = 511".into())), ..Report::default() };
+        let text = report.waits(&Service::default(), &Service::default());
+        let local = at.to_zoned(TimeZone::system()).strftime("%FT%H:%M").to_string();
+        assert!(
+            text.contains(&format!(
+                "ended before the calls from {local} on: directories_max = 511"
+            ))
+        );
+        assert!(text.contains(&format!("rehearse them with --since {local}")), "{text}");
+        let whole = Report::default().waits(&Service::default(), &Service::default());
+        assert!(!whole.contains("ended before"), "{whole}");
+    }
 }

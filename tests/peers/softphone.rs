@@ -21,7 +21,7 @@ const HEARD_BYTES: u64 = 32_000;
 
 /// A running baresip.
 pub struct Softphone {
-    _program: Program,
+    program: Program,
     control: TcpStream,
     events: Receiver<Value>,
     folder: PathBuf,
@@ -83,7 +83,7 @@ impl Softphone {
         let mut program = Program::start(&format!("baresip {name}"), &mut command);
         let control = connect(&mut program, control);
         let events = follow(&control);
-        Self { _program: program, control, events, folder, tone: hertz }
+        Self { program, control, events, folder, tone: hertz }
     }
 
     /// Types `command`.
@@ -93,15 +93,20 @@ impl Softphone {
         self.control.write_all(netstring.as_bytes()).expect("it listens");
     }
 
+    /// Waits for a line that it writes.
+    pub fn shows(&mut self, text: &str) {
+        self.program.wait_for(text, PATIENCE);
+    }
+
     /// Waits for an event of this type.
-    pub fn wait_for(&mut self, kind: &str) {
+    pub fn wait_for(&mut self, kind: &str) -> Value {
         let end = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(event) = self.events.recv_timeout(left) else { panic!("no {kind}: {seen:?}") };
             if event["type"] == kind {
-                return;
+                return event;
             }
             seen.push(event["type"].clone());
         }

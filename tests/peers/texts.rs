@@ -2,7 +2,7 @@
 
 use crate::linphone::Linphone;
 use crate::program::installed;
-use crate::scene::Scene;
+use crate::scene::{DOMAIN, Scene};
 use crate::sipp::{dialler, phone, registered};
 use crate::softphone::{Over, Softphone};
 
@@ -44,4 +44,26 @@ fn a_text_reaches_baresip_and_linphone_which_say_so() {
     dialler(&scene, "201", "202", "message 200").run(&scene).done();
     dialler(&scene, "201", "203", "message 200").run(&scene).done();
     two.wait_for("lunch at noon");
+}
+
+#[test]
+fn b8_linphone_shows_who_closed_the_position_and_baresip_that_ready_means_nothing_then() {
+    if !installed(&["baresip", "linphonec", "sox"]) {
+        return;
+    }
+    let mut scene = Scene::start();
+    let mut one = Softphone::of_person(&scene, "202", Over::Udp, 500);
+    let mut two = Linphone::of_person(&scene, "203", "udp", 500);
+    scene.until_bound(2);
+    for person in ["op2", "op3"] {
+        scene.ask(&["agent", "close", person, "--by", "hans"]);
+    }
+    two.wait_for("Your position was closed by hans");
+    // Without a screen it rings for a text.
+    one.shows("created device 'alert'");
+    one.command("dial", &format!("sip:*14@{DOMAIN}"));
+    let closed = one.wait_for("CALL_CLOSED");
+    assert!(closed["param"].to_string().contains("Position Closed"), "{closed}");
+    scene.ask(&["agent", "open", "op3", "--by", "hans"]);
+    two.wait_for("Your position was opened by hans");
 }

@@ -23,6 +23,14 @@ impl Table {
         &self.0[place]
     }
 
+    /// Every word, in order.
+    pub(super) fn each(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.0.iter().inspect(|_| {
+            #[cfg(all(test, not(loom)))]
+            super::stop::step();
+        })
+    }
+
     /// How many words.
     pub(super) fn len(&self) -> usize {
         self.0.len()

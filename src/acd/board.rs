@@ -467,6 +467,11 @@ impl Board {
         Word::from_bits(self.words.at(agent).load(Ordering::Acquire))
     }
 
+    /// Every agent's word, in order, each read when it is asked for.
+    pub(super) fn all_words(&self) -> impl Iterator<Item = Word> {
+        self.words.each().map(|word| Word::from_bits(word.load(Ordering::Acquire)))
+    }
+
     /// Shows what `shard`, the caller, has waiting in `queue`: the first one's key, when that one came,
     /// how many there are. Wait-free.
     pub(super) fn show(

@@ -278,6 +278,11 @@ impl Lines {
         self.orders.iter().filter(|(_, order)| !order.is_empty()).map(|(queue, _)| *queue)
     }
 
+    /// Somebody stands in `queue`.
+    pub(super) fn stands_in(&self, queue: usize) -> bool {
+        self.order(queue).is_some()
+    }
+
     fn order(&self, queue: usize) -> Option<&Order> {
         let place = *self.places.get(queue)?;
         self.orders.get(place as usize).map(|(_, order)| order)

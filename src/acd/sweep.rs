@@ -20,25 +20,35 @@ pub const HAND_LIMIT: Duration = Duration::from_millis(20);
 /// What one desk remembers from its earlier sweeps.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// For each agent the word of the last sweep, and when its step was first seen.
-    seen: Vec<(Word, Moment)>,
+    /// For each agent the word with which a sweep last saw them idle.
+    idle: Box<[Word]>,
+    /// Who was in another's hand, lowest first: the step, and when it was first seen.
+    hands: Vec<(usize, Word, Moment)>,
+    /// Bits over agents: who may serve our callers.
+    sought: Box<[u64]>,
     swept: Moment,
     /// The next end of a rest or back-off that this desk knows of.
     due: Moment,
     /// Somebody may be in a hand.
-    hands: bool,
+    minds_hands: bool,
 }
 
 impl Watch {
     fn new(agents: usize) -> Self {
-        let seen = vec![(Word::free(Flags::GONE), Moment::ZERO); agents];
-        Self { seen, swept: Moment::ZERO, due: Moment::NEVER, hands: false }
+        Self {
+            idle: vec![Word::free(Flags::GONE); agents].into(),
+            hands: Vec::new(),
+            sought: vec![0; agents.div_ceil(64)].into(),
+            swept: Moment::ZERO,
+            due: Moment::NEVER,
+            minds_hands: false,
+        }
     }
 
     /// As the board is: rests and back-offs that an earlier desk of this shard began end at our sweeps.
     pub(super) fn of(board: &Board) -> Self {
         let mut watch = Self::new(usize::from(board.limits().agents));
-        let mut words = (0..watch.seen.len()).map(|agent| board.word(agent));
+        let mut words = (0..watch.idle.len()).map(|agent| board.word(agent));
         let back_off = |word: Word| word.flags().contains(Flags::BACK_OFF);
         if words.any(|word| word.state() == AgentState::Wrap || back_off(word)) {
             watch.expect(Moment::ZERO);
@@ -53,16 +63,11 @@ impl Watch {
 
     /// An agent was handed over: sweep until they are out of every hand.
     pub(super) fn mind_hands(&mut self) {
-        self.hands = true;
+        self.minds_hands = true;
     }
 
-    /// Notes an agent's word. Whether it is exactly the one of the last sweep, and since when its step
-    /// is known.
-    fn note(&mut self, agent: usize, word: Word, now: Moment) -> (bool, Moment) {
-        let (last, first) = self.seen[agent];
-        let first = if last.is_same_step(word) { first } else { now };
-        self.seen[agent] = (word, first);
-        (last == word, first)
+    fn seeks(&self, agent: usize) -> bool {
+        self.sought[agent / 64] >> (agent % 64) & 1 != 0
     }
 }
 
@@ -88,36 +93,76 @@ impl Desk {
 
     /// When the next `turn` is due at the latest; [`Moment::NEVER`] while nothing waits. Wait-free.
     pub fn poll_timeout(&self) -> Moment {
-        let anybody = self.lines.is_waiting() || self.watch.hands;
+        let anybody = self.lines.is_waiting() || self.watch.minds_hands;
         let round = if anybody { self.watch.swept + SWEEP_EVERY } else { Moment::NEVER };
         round.min(self.watch.due)
     }
 
+    /// Looks at every agent's word: a few instructions for somebody in a call, logged out, or idle where
+    /// nobody of ours waits.
     fn sweep(&mut self, now: Moment) {
         self.watch.swept = now;
         self.watch.due = Moment::NEVER;
-        self.watch.hands = false;
-        for agent in 0..usize::from(self.board.limits().agents) {
-            self.sweep_one(now, agent);
+        self.watch.minds_hands = false;
+        self.note_sought();
+        let hands = std::mem::take(&mut self.watch.hands);
+        let board = self.board.clone();
+        for (agent, word) in board.all_words().enumerate() {
+            if word.is_settled() {
+                continue;
+            }
+            if word.is_idle() {
+                if self.watch.seeks(agent) {
+                    self.find_work(agent, word);
+                }
+            } else if word.is_passing() {
+                self.sweep_one(now, agent, word, &hands);
+            }
         }
     }
 
-    fn sweep_one(&mut self, now: Moment, agent: usize) {
-        let word = self.end_back_off(now, agent);
-        let (unchanged, first) = self.watch.note(agent, word, now);
+    fn sweep_one(
+        &mut self,
+        now: Moment,
+        agent: usize,
+        word: Word,
+        hands: &[(usize, Word, Moment)],
+    ) {
+        let word = self.end_back_off(now, agent, word);
         match word.state() {
             AgentState::Hand if word.shard() == self.me => self.place(agent, word),
-            AgentState::Hand if now.since(first) >= HAND_LIMIT => self.revoke(agent, word),
-            AgentState::Hand => self.watch.mind_hands(),
+            AgentState::Hand => {
+                let seen = hands.binary_search_by_key(&agent, |hand| hand.0);
+                let seen = seen.map(|place| hands[place]).ok();
+                let same = seen.filter(|(_, step, _)| step.is_same_step(word));
+                let first = same.map_or(now, |(.., first)| first);
+                if now.since(first) >= HAND_LIMIT {
+                    return self.revoke(agent, word);
+                }
+                self.watch.hands.push((agent, word, first));
+                self.watch.mind_hands();
+            }
             AgentState::Wrap => self.end_rest(now, agent, word),
-            AgentState::Free if unchanged && word.is_idle() => self.find_work(agent, word),
             _ => {}
         }
     }
 
+    /// Notes who may serve the queues in which our callers stand.
+    fn note_sought(&mut self) {
+        self.watch.sought.fill(0);
+        for queue in self.lines.standing() {
+            if let Some(owner) = self.board.roster.owner(queue) {
+                self.watch.sought[owner / 64] |= 1 << (owner % 64);
+                continue;
+            }
+            for (place, sought) in self.watch.sought.iter_mut().enumerate() {
+                *sought |= self.board.roster.members(queue, place);
+            }
+        }
+    }
+
     /// Clears a back-off whose time has passed. The word after.
-    fn end_back_off(&mut self, now: Moment, agent: usize) -> Word {
-        let word = self.board.word(agent);
+    fn end_back_off(&mut self, now: Moment, agent: usize, word: Word) -> Word {
         if !word.flags().contains(Flags::BACK_OFF) {
             return word;
         }
@@ -163,10 +208,13 @@ impl Desk {
         }
     }
 
-    /// Takes an idle agent who stands beside one of our callers. Other shards' callers are their sweeps'
-    /// care: so the cost does not grow with the number of shards.
+    /// Takes an idle agent who stands beside one of our callers since the last sweep. Other shards'
+    /// callers are their sweeps' care: so the cost does not grow with the number of shards.
     fn find_work(&mut self, agent: usize, word: Word) {
-        let waits = |queue: usize| self.lines.first(queue).is_some();
+        if std::mem::replace(&mut self.watch.idle[agent], word) != word {
+            return;
+        }
+        let waits = |queue: usize| self.lines.stands_in(queue);
         if !self.board.roster.serving(agent).any(|entry| waits(entry.queue())) {
             return;
         }

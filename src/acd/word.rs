@@ -206,7 +206,21 @@ impl Word {
 
     /// Free and without any flag.
     pub(super) fn is_idle(self) -> bool {
-        self.state() == AgentState::Free && self.flags().is_empty()
+        self.0 & (STATE_BITS | FLAGS_BITS << FLAGS_SHIFT) == AgentState::Free.bits()
+    }
+
+    /// Bound to a call, and without a back-off: nothing of it ends by itself. Quickly told, for sweeps.
+    pub(super) fn is_settled(self) -> bool {
+        // The two states have the second bit in common, and no other has it.
+        let bound = AgentState::Offered.bits();
+        self.0 & (bound | Flags::BACK_OFF.bits()) == bound
+    }
+
+    /// In a hand, a rest or a back-off: what ends by itself, or by a sweep.
+    pub(super) fn is_passing(self) -> bool {
+        // Of thousands of words a sweep finds hardly any: one test for both states.
+        let passing = 1 << AgentState::Hand.bits() | 1 << AgentState::Wrap.bits();
+        passing >> (self.0 & STATE_BITS) & 1 != 0 || self.0 & Flags::BACK_OFF.bits() != 0
     }
 
     /// In the hand of `shard`.
@@ -300,6 +314,25 @@ mod tests {
         assert_eq!((next.flags(), next.elsewhere()), (flags, 1));
         assert!(!next.is_same_step(next.step(AgentState::Hand, 255)));
         assert!(next.is_same_step(next.without(Flags::PAUSED)));
+    }
+
+    #[test]
+    fn what_a_sweep_looks_for_is_told_by_state_and_back_off() {
+        use AgentState::{Free, Hand, Offered, Talking, Wrap};
+        for state in [Free, Hand, Offered, Talking, Wrap] {
+            for flags in [Flags::NONE, Flags::PAUSED, Flags::BACK_OFF, Flags::GONE] {
+                let (word, backs_off) =
+                    (Word::free(flags).step(state, 255), flags == Flags::BACK_OFF);
+                let bound = matches!(state, Offered | Talking);
+                assert_eq!(word.is_settled(), bound && !backs_off, "{word:?}");
+                assert_eq!(
+                    word.is_passing(),
+                    matches!(state, Hand | Wrap) || backs_off,
+                    "{word:?}"
+                );
+                assert_eq!(word.is_idle(), state == Free && flags.is_empty(), "{word:?}");
+            }
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod key;
 mod line;
 mod order;
 mod roster;
+mod shortlist;
 mod strategy;
 mod sweep;
 mod weak;

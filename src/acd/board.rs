@@ -15,7 +15,6 @@
 //! | `depth[queue][shard]` | that shard | how many callers wait there |
 //! | `waiting[queue][shard]` | that shard | when the call of `head` came |
 //! | `len[queue]` | anybody, `fetch_add`, `fetch_sub` | callers over all shards: enforces `queue_len_max` |
-//! | `order` | who changes a row, help, or counts | numbers these changes (`shortlist.rs`) |
 //! | `elsewhere[shard]` | that shard | bitmap: agents with other calls there |
 //! | `shown_since` | who changes what is shown of an agent | when: for people to read |
 //! | `bound` | who binds an agent, `fetch_max` | when the last one was: stamps for the record |
@@ -159,8 +158,6 @@ pub struct Board {
     pub(super) bells: Bells,
     pub(super) idle: IdleHint,
     suspect: Table,
-    /// One word: how often the order among the idle changed otherwise than by their work.
-    pub(super) order: Figures,
     /// One word: how often presence changed.
     presence: Figures,
     /// One word: when the last agent was bound, µs.
@@ -203,7 +200,6 @@ impl Board {
             bells: Bells::new(shards, agents),
             idle: IdleHint::new(agents),
             suspect: Table::new(shards.div_ceil(64), 0),
-            order: Figures::new(1),
             presence: Figures::new(1),
             bound: Figures::new(1),
             tallies: Figures::new(ORPHANS + 1),
@@ -285,7 +281,6 @@ impl Board {
     pub fn set_counts(&self, agent: AgentId, counts: Counts) {
         if self.has_agent(agent) {
             self.scores.set_counts(agent, counts);
-            self.order_changed();
         }
     }
 
@@ -294,7 +289,6 @@ impl Board {
         if self.has_agent(agent) {
             // Relaxed: nobody reads it beside this.
             self.since.at(agent.index()).store(since.micros(), Ordering::Relaxed);
-            self.order_changed();
         }
     }
 
@@ -393,7 +387,6 @@ impl Board {
         if !self.lacks(Part::RosterTake) {
             self.pull(self.shard(owner), place);
         }
-        self.order_changed();
         self.presence_changed();
         Ok(())
     }
@@ -410,7 +403,6 @@ impl Board {
             // see the idle helper and the caller (model M18).
             fence(Ordering::SeqCst);
         }
-        self.order_changed();
         let (owner, queue) = (self.shard(owner), queue.index());
         if !self.lacks(Part::HelpLook) {
             let helpers = self.roster.candidates(queue).filter(|a| self.roster.helps(*a, queue));

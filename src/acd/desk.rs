@@ -27,7 +27,6 @@ use super::hand::Placed;
 use super::idle::Found;
 use super::key::{Key, Mint};
 use super::line::{Lines, Queues};
-use super::shortlist::Shortlists;
 use super::strategy::Strategy;
 use super::sweep::Watch;
 use super::weak::Part;
@@ -110,7 +109,6 @@ pub struct Desk {
     /// Other calls of people on this shard: how many of each.
     pub(super) elsewhere: BTreeMap<AgentId, u32>,
     ready: VecDeque<Assignment>,
-    pub(super) shortlists: Shortlists,
     pub(super) watch: Watch,
     /// The latest time handed in.
     clock: Moment,
@@ -136,7 +134,6 @@ impl Desk {
             held_count: 0,
             elsewhere: BTreeMap::new(),
             ready: VecDeque::new(),
-            shortlists: Shortlists::default(),
             watch,
             clock: Moment::ZERO,
         }
@@ -366,8 +363,8 @@ impl Desk {
     /// Takes the idle member of `queue` whom `strategy` prefers and places them; `false`: nobody is idle.
     /// The agent may go to an older caller, on any shard: calls only wake agents.
     fn take_idle(&mut self, queue: usize, strategy: Strategy) -> bool {
-        let found = self.shortlists.find_idle(&self.board, queue, strategy);
-        let Some(Found { agent, word, .. }) = found else { return false };
+        let Some(found) = self.board.find_idle(queue, strategy) else { return false };
+        let Found { agent, word } = found;
         if let Some(word) = self.board.take(self.me, agent, word) {
             if self.board.lacks(Part::ArrivalPlaces) {
                 self.carry(agent, Placed::Mine { queue, word });

@@ -29,8 +29,6 @@ pub(super) struct Found {
     pub(super) agent: usize,
     /// As it was seen.
     pub(super) word: Word,
-    /// How many idle ones were compared.
-    pub(super) among: usize,
 }
 
 /// What idle people are compared by, smallest first: whether they only help (clause B7: a group's own
@@ -87,17 +85,15 @@ impl Board {
         if let Some(agent) = self.roster.owner(queue) {
             let word = self.word(agent);
             let serves = word.is_idle() && self.roster.entry(agent, queue).is_some();
-            return serves.then_some(Found { agent, word, among: 1 });
+            return serves.then_some(Found { agent, word });
         }
         let mut best: Option<(Score, usize, Word)> = None;
-        let mut among = 0;
         for place in 0..self.roster.words() {
             for bit in ones(self.marked(queue, place)) {
                 let agent = place * 64 + bit;
-                among += 1;
                 let word = match self.seen_at_bit(agent) {
                     Seen::Idle(word) => word,
-                    Seen::Owed(word) => return Some(Found { agent, word, among }),
+                    Seen::Owed(word) => return Some(Found { agent, word }),
                     Seen::Passing | Seen::Busy => continue,
                 };
                 // The row is read only for who may be better than whom we have.
@@ -110,7 +106,7 @@ impl Board {
                 }
             }
         }
-        best.map(|(_, agent, word)| Found { agent, word, among })
+        best.map(|(_, agent, word)| Found { agent, word })
     }
 
     /// One word of the bitmap of those members of a group who may be idle.
@@ -134,18 +130,6 @@ impl Board {
         // Relaxed: see `score`.
         let since = self.since.at(agent).load(Ordering::Relaxed);
         (false, self.scores.score(strategy, agent, None), since)
-    }
-
-    /// Counts up when a score may have become smaller: an order of before does not hold any more.
-    pub(super) fn order(&self) -> u64 {
-        // Acquire: who sees the new number sees what was changed before it.
-        self.order.at(0).load(Ordering::Acquire)
-    }
-
-    /// To be called after such a change.
-    pub(super) fn order_changed(&self) {
-        // Release: see `order`.
-        self.order.at(0).fetch_add(1, Ordering::Release);
     }
 
     /// The word behind a bit; takes the bit of a bound or resting agent away.

@@ -49,7 +49,6 @@ mod key;
 mod line;
 mod order;
 mod roster;
-mod shortlist;
 mod strategy;
 mod sweep;
 mod weak;

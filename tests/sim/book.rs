@@ -10,6 +10,8 @@ use super::world::*;
 /// As the simulation's settings have it.
 const WRAP_UP: Duration = Duration::from_secs(5);
 const FLOW_GRACE: Duration = Duration::from_secs(30);
+/// `ring` and `wait` of a step that a supervisor makes: the policy's settings.
+const MOVED: Duration = Duration::from_secs(20);
 
 pub struct Offer {
     pub agent: PersonId,
@@ -36,6 +38,8 @@ pub struct Story {
     pub waits: Vec<Duration>,
     pub rings: Vec<Duration>,
     pub step: Option<(usize, Moment)>,
+    /// Steps that a supervisor made, oldest first, and where they took the call (B8).
+    pub moves: Vec<(usize, String)>,
     /// Steps that were left in the moment they began; their queues hold the call if they had room.
     pub passed: BTreeSet<usize>,
     pub offers: BTreeMap<u32, Offer>,
@@ -78,6 +82,19 @@ impl Story {
             let variant = variants[self.policy].settings();
             self.verdict = Some(view.office().decide(found.as_ref(), facts, variant));
             self.grounds = Some((found, facts.clone()));
+        }
+    }
+
+    /// A supervisor has taken it to `to`: what was left by that holds it no more.
+    fn taken(&mut self, step: usize, to: &str, queue: Option<QueueId>, view: &View) {
+        let step = step.min(self.queues.len());
+        self.queues.insert(step, (queue.into_iter().collect(), true));
+        self.waits.insert(step, MOVED);
+        self.rings.insert(step, MOVED);
+        self.passed.retain(|passed| *passed < step);
+        self.moves.push((step, to.to_owned()));
+        if let Some(verdict) = &mut self.verdict {
+            verdict.taken_to(step, view.office().taken_to(to));
         }
     }
 
@@ -321,6 +338,7 @@ fn arrived(
         rings: Vec::new(),
         step: None,
         policy,
+        moves: Vec::new(),
         passed: BTreeSet::new(),
         offers: BTreeMap::new(),
         taken: None,
@@ -347,6 +365,19 @@ impl Sim {
         self.checked(&mut |check, sim| check.event(sim, shard, what));
         let view = &self.views[shard];
         self.book.apply(self.now, view, &self.variants, what);
+        if let What::StepBegan { call, step, to, why, .. } = what
+            && why.starts_with("moved by")
+            && let Some(story) = self.book.stories.get_mut(call)
+        {
+            let to = to.split(", moved by").next().unwrap_or_default();
+            let to = to.trim_start_matches("person ").trim_start_matches("role ");
+            let agent = self.directory.agent(&to.into());
+            let queue = match agent {
+                Some(agent) => Some(self.directory.own_queue(agent)),
+                None => self.directory.group_queue(&super::office::group(to)),
+            };
+            story.taken(usize::from(*step), to, queue, view);
+        }
         self.checked(&mut |check, sim| check.after(sim, shard, what));
     }
 }

@@ -54,13 +54,18 @@ fn callers_and_phones_without_manners_on_a_good_network() {
 #[test]
 fn people_phones_and_policies_change_at_every_point() {
     let network = [Fault::Loss, Fault::Copies, Fault::Reorder, Fault::Delay, Fault::Reset];
-    let machine = [Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers];
+    let machine = [Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers, Fault::Orders];
     seeds(2_000, 3, 60, all_but(&[&network[..], &machine].concat()));
 }
 
 #[test]
 fn a_network_that_loses_repeats_delays_and_breaks() {
-    seeds(3_000, 3, 60, all_but(&[Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers]));
+    seeds(
+        3_000,
+        3,
+        60,
+        all_but(&[Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers, Fault::Orders]),
+    );
 }
 
 #[test]
@@ -72,7 +77,19 @@ fn workers_stand_still_and_the_client_database_fails() {
 #[cfg(feature = "shell")]
 #[test]
 fn the_process_is_killed_and_workers_panic_again_and_again() {
-    seeds(5_000, 3, 60, all_but(&[Fault::Timers]));
+    seeds(5_000, 3, 60, all_but(&[Fault::Timers, Fault::Orders]));
+}
+
+#[test]
+fn supervisors_give_orders_on_a_good_network() {
+    use Fault::{Dial, HangUp, Orders, Pause, Refuse, Roster};
+    seeds(8_000, 1, 60, [Orders]);
+    seeds(8_100, 1, 60, [Dial, HangUp, Orders, Pause, Refuse, Roster]);
+}
+
+#[test]
+fn supervisors_give_orders_in_the_middle_of_everything() {
+    seeds(8_200, 2, 60, all_but(&[Fault::Timers]));
 }
 
 #[test]

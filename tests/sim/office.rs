@@ -98,8 +98,6 @@ pub fn settings() -> Settings {
 /// People who are absent, with a deputy or without; people with one more role.
 pub type Absent = Vec<(usize, Option<usize>)>;
 pub type Moved = Vec<(usize, &'static str)>;
-/// People whose positions are closed (B8).
-pub type Closed = Vec<usize>;
 
 pub fn rows(at: Timestamp, absent: &Absent, moved: &Moved) -> DirectoryRows {
     let day = jiff::tz::TimeZone::UTC.to_datetime(at).date();
@@ -126,12 +124,35 @@ pub fn rows(at: Timestamp, absent: &Absent, moved: &Moved) -> DirectoryRows {
     }
 }
 
-/// What the shift leader has ordered.
-pub fn orders(at: Timestamp, closed: &Closed) -> Orders {
-    closed.iter().fold(Orders::default(), |orders, who| {
-        let order = Order::ClosePosition { person: PEOPLE[*who].0.into() };
-        orders.with(order, (&"sue".into(), at)).expect("each once")
-    })
+/// Who gives every order (B8).
+pub const SUPERVISOR: &str = "sue";
+
+/// Groups that people are moved between and whose queues are closed, and to which calls are taken.
+pub const GROUPS: [&str; 6] = [
+    "operator",
+    "shift_leader",
+    "key_account_manager",
+    "finance",
+    "vip_manager of wholesale",
+    "shift_leader of sales_support",
+];
+
+pub fn group(name: &str) -> GroupName {
+    GroupName::parse(name).expect("a group's name")
+}
+
+/// Emergency plans (B8): the shipped one, and one of every kind of order.
+pub fn plan(rush: bool) -> (&'static str, Vec<Order>) {
+    if !rush {
+        return ("evacuation", vec![Order::Close { group: group("operator") }]);
+    }
+    let orders = vec![
+        Order::Close { group: group("finance") },
+        Order::ClosePosition { person: "max".into() },
+        Order::Move { person: "fay".into(), to: group("operator"), from: None },
+        Order::OpenPosition { person: "ole".into() },
+    ];
+    ("rush", orders)
 }
 
 /// One policy with what the reference has to know of it.
@@ -149,10 +170,23 @@ impl Variant {
     }
 }
 
-/// The shipped policy; quicker; slower with the other settings; very quick with one of them.
+/// Of the variants the first so many come by reload; the others are a supervisor's word on help (B7).
+pub const RELOADED: usize = 4;
+
+/// The shipped policy; quicker; slower with the other settings; very quick with one of them. Then the quicker
+/// one with help after a moment, and without any.
 pub fn variants(directory: &Directory, settings: &Settings) -> Vec<Variant> {
-    let of = |ring: &str, wait: &str, vip: bool, manager: bool| {
-        let mut text = POLICY.to_owned();
+    let of = |ring: &str, wait: &str, vip: bool, manager: bool, help: &[(&str, &str)]| {
+        let (rules, helped) = POLICY.split_at(POLICY.find("[[help]]").expect("help"));
+        let (helped, rest) = helped.split_at(helped.find("# B8").expect("plans behind it"));
+        let helped = match help {
+            [("[[help]]", _)] => String::new(),
+            changes => changes.iter().fold(helped.to_owned(), |text, (from, to)| {
+                assert!(text.contains(from), "the shipped policy says {from}");
+                text.replace(from, to)
+            }),
+        };
+        let mut text = format!("{rules}{helped}{rest}");
         for (key, value) in [("ring", ring), ("wait", wait)] {
             if value.is_empty() {
                 continue;
@@ -182,11 +216,15 @@ pub fn variants(directory: &Directory, settings: &Settings) -> Vec<Variant> {
         let policy = Arc::new(policy.unwrap_or_else(|problems| panic!("{problems:#?}")));
         Variant { policy, vip_debtor_to_finance: vip, debtor_to_manager: manager }
     };
+    let soon = [("opens_at  = \"45s\"", "opens_at = \"2s\""), ("= \"15s\"", "= \"1s\"")];
+    let alone = [("[[help]]", "")];
     vec![
-        of("", "", false, false),
-        of("7s", "9s", false, false),
-        of("12s", "30s", true, true),
-        of("3s", "2s", true, false),
+        of("", "", false, false, &[]),
+        of("7s", "9s", false, false, &[]),
+        of("12s", "30s", true, true, &[]),
+        of("3s", "2s", true, false, &[]),
+        of("7s", "9s", false, false, &soon),
+        of("7s", "9s", false, false, &alone),
     ]
 }
 

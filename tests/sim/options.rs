@@ -70,6 +70,7 @@ faults! {
     Dial "dial" "Our people dial colleagues, star codes and the outside.",
     Pause "pause" "People pause, log out, are hung up on by a supervisor.",
     Roster "roster" "People are absent, are moved to other groups, have their positions closed, at any time.",
+    Orders "orders" "Supervisors close queues, move people and waiting calls, switch emergency plans and help.",
     Policy "policy" "Another policy is loaded at any time.",
     Settings "settings" "Other settings are loaded at any time.",
     Database "database" "The client database is slow, silent, away, or wrong.",

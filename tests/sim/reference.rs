@@ -3,11 +3,11 @@
 //! be: the steps are lists of names, hours are minutes, deputies are looked up in a list of pairs.
 
 use jiff::Timestamp;
-use telefonist::domain::{Client, Vip};
+use telefonist::domain::{Client, GroupName, Order, Orders, PersonId, Vip};
 use telefonist::policy::{Facts, IndexState};
 use telefonist::switch::Identified;
 
-use super::office::{Absent, Closed, DEPARTMENTS, Moved, PEOPLE};
+use super::office::{Absent, DEPARTMENTS, Moved, PEOPLE};
 
 /// Whose phones may ring in one step, and for whom each stands in.
 pub type Level = Vec<(&'static str, Option<&'static str>)>;
@@ -32,16 +32,25 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// B8: the call was taken to `level` by a supervisor; the steps before hold it no more.
+    pub fn taken_to(&mut self, step: usize, level: Level) {
+        let step = step.min(self.levels.len());
+        self.levels[..step].iter_mut().for_each(Vec::clear);
+        self.levels.insert(step, level);
+    }
+}
+
 /// The tables at one moment.
 pub struct Office<'a> {
     absent: &'a Absent,
     moved: &'a Moved,
-    closed: &'a Closed,
+    orders: &'a Orders,
 }
 
 impl<'a> Office<'a> {
-    pub fn of(absent: &'a Absent, moved: &'a Moved, closed: &'a Closed) -> Self {
-        Self { absent, moved, closed }
+    pub fn of(absent: &'a Absent, moved: &'a Moved, orders: &'a Orders) -> Self {
+        Self { absent, moved, orders }
     }
 
     /// C1.
@@ -51,7 +60,69 @@ impl<'a> Office<'a> {
 
     /// B8: a supervisor closed the position, and nobody but a supervisor opens it.
     pub fn is_closed(&self, person: &str) -> bool {
-        self.closed.iter().any(|who| PEOPLE[*who].0 == person)
+        self.in_force().fold(false, |closed, order| match order {
+            Order::ClosePosition { person: who } if who.as_str() == person => true,
+            Order::OpenPosition { person: who } if who.as_str() == person => false,
+            _ => closed,
+        })
+    }
+
+    /// B8: orders count from the oldest to the newest, but for those that were taken back.
+    fn in_force(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().filter(|one| one.taken_back.is_none()).map(|one| &one.order)
+    }
+
+    /// B8: the queue of a group takes nobody.
+    fn is_shut(&self, role: &str, department: Option<&str>) -> bool {
+        self.in_force().fold(false, |shut, order| match order {
+            Order::Close { group } if is_named(group, role, department) => true,
+            Order::Open { group } if is_named(group, role, department) => false,
+            _ => shut,
+        })
+    }
+
+    /// B8: what somebody serves: by their roles, in the company and in their department, and as they were
+    /// moved since.
+    fn serves(&self, n: usize) -> Vec<(String, Option<String>)> {
+        let (id, roles, department) = PEOPLE[n];
+        let more = self.moved.iter().filter(|(who, _)| *who == n).map(|(_, role)| *role);
+        let both =
+            |role: &str| [(role.to_owned(), None), (role.to_owned(), Some(department.to_owned()))];
+        let own: Vec<_> = roles.iter().copied().chain(more).flat_map(both).collect();
+        let mut now = own.clone();
+        for order in self.in_force() {
+            match order {
+                Order::Back { person } if person.as_str() == id => now.clone_from(&own),
+                Order::Move { person, to, from } if person.as_str() == id => {
+                    let leaves = |(role, d): &(String, Option<String>)| match from {
+                        None => true,
+                        Some(from) => {
+                            let all = from.department.is_none();
+                            let this = from.department.as_ref().map(|d| d.as_str()) == d.as_deref();
+                            from.role.as_str() == role && (all || this)
+                        }
+                    };
+                    now.retain(|group| !leaves(group));
+                    let department = to.department.as_ref().map(|d| d.as_str().to_owned());
+                    now.push((to.role.as_str().to_owned(), None));
+                    now.push((to.role.as_str().to_owned(), department));
+                }
+                _ => {}
+            }
+        }
+        now
+    }
+
+    /// B8: whom a call waits for that a supervisor took to a person or a group.
+    pub fn taken_to(&self, to: &str) -> Level {
+        if let Some(person) = known(to) {
+            return just(person);
+        }
+        match to.split_once(" of ") {
+            Some((role, department)) => self.role(role, Some(department)),
+            None if to == "operator" => self.operators(),
+            None => self.role(to, None),
+        }
     }
 
     /// C7: gone whatever the telephone says.
@@ -93,7 +164,9 @@ impl<'a> Office<'a> {
     /// B7: while they are helped, the managers may ring for their callers.
     fn operators(&self) -> Level {
         let mut level = self.role("operator", None);
-        level.extend(self.role("manager", None));
+        if !self.is_shut("operator", None) {
+            level.extend(self.holders("manager", None));
+        }
         level
     }
 
@@ -146,15 +219,17 @@ impl<'a> Office<'a> {
     }
 
     fn role(&self, role: &str, department: Option<&str>) -> Level {
-        let holds = |n: usize, roles: &[&str]| {
-            roles.contains(&role) || self.moved.iter().any(|(who, more)| *who == n && *more == role)
-        };
-        let people = PEOPLE.iter().enumerate();
-        people
-            .filter(|(n, (_, roles, _))| holds(*n, roles))
-            .filter(|(_, (_, _, d))| department.is_none_or(|department| department == *d))
-            .map(|(_, (id, _, _))| (*id, None))
-            .collect()
+        match self.is_shut(role, department) {
+            true => Vec::new(),
+            false => self.holders(role, department),
+        }
+    }
+
+    /// Who serves a group, whether its queue takes callers or not.
+    pub fn holders(&self, role: &str, department: Option<&str>) -> Level {
+        let group = (role.to_owned(), department.map(str::to_owned));
+        let people = PEOPLE.iter().enumerate().filter(|(n, _)| self.serves(*n).contains(&group));
+        people.map(|(_, (id, _, _))| (*id, None)).collect()
     }
 
     /// C1: the chain of deputies is followed to the first who is there, without loops.
@@ -170,6 +245,11 @@ impl<'a> Office<'a> {
         }
         if now == person { Vec::new() } else { vec![(now, Some(person))] }
     }
+}
+
+fn is_named(group: &GroupName, role: &str, department: Option<&str>) -> bool {
+    let of = group.department.as_ref().map(|department| department.as_str());
+    group.role.as_str() == role && of == department
 }
 
 /// C2: the hours of the person's department.
@@ -264,8 +344,21 @@ fn is_open(department: &str, at: Timestamp) -> bool {
 fn the_reference_reads_like_the_paper() {
     let absent: Absent = vec![(1, Some(2)), (2, Some(0))];
     let moved = Moved::new();
-    let closed: Closed = vec![3];
-    let office = Office::of(&absent, &moved, &closed);
+    let (by, at): (&PersonId, Timestamp) = (&"sue".into(), Timestamp::UNIX_EPOCH);
+    let orders = Orders::default();
+    let orders = orders.with(Order::ClosePosition { person: "leo".into() }, (by, at));
+    let finance = GroupName::parse("finance").expect("a group");
+    let moves = Order::Move { person: "ole".into(), to: finance, from: None };
+    let orders = orders.and_then(|orders| orders.with(moves, (by, at))).expect("new");
+    let shut = Order::Close { group: GroupName::parse("shift_leader").expect("a group") };
+    let orders = orders.with(shut, (by, at)).expect("new");
+    let office = Office::of(&absent, &moved, &orders);
+    let names = |level: Level| level.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    assert_eq!(names(office.role("finance", None)), ["ole", "fay", "finn"]);
+    assert_eq!(names(office.role("operator", None)), ["ida", "otto"]);
+    assert_eq!(names(office.taken_to("operator")), ["ida", "otto", "mia", "kai", "leo"]);
+    assert!(office.taken_to("shift_leader").is_empty(), "closed");
+    assert_eq!(names(office.taken_to("shift_leader of sales_support")), ["sue"]);
     // C1: mia's deputy kai is away too, whose deputy is hans.
     assert_eq!(office.key(Some("mia"))[..2], [vec![("mia", None)], vec![("hans", Some("mia"))]]);
     assert_eq!(office.deputy("leo"), [], "who is there has no deputy");

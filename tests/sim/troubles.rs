@@ -3,7 +3,7 @@
 use telefonist::sip::Builder;
 
 use super::company::CARRIER;
-use super::office::{self, PEOPLE};
+use super::office::{self, GROUPS, PEOPLE, RELOADED, SUPERVISOR, group};
 use super::world::*;
 
 impl Sim {
@@ -36,7 +36,7 @@ impl Sim {
                 _ => self.everybody_works(),
             },
             Fault::Policy => {
-                self.policy = (self.policy + 1) % self.variants.len();
+                self.policy = (self.policy + 1) % office::RELOADED;
                 let policy = self.variants[self.policy].policy.clone();
                 self.note(format!("{:?} policy {}", self.now, self.policy));
                 self.everybody(&Input::Policy(policy));
@@ -77,15 +77,15 @@ impl Sim {
                 (!die.is_multiple_of(3)).then_some((who + 1 + die as usize % 5) % PEOPLE.len()),
             )),
             0 | 1 => self.absent.clear(),
-            2 if (die >> 8).is_multiple_of(2) && !self.closed.contains(&who) => {
-                self.closed.push(who);
+            2 if (die >> 8).is_multiple_of(2) => {
+                self.order(Order::ClosePosition { person: PEOPLE[who].0.into() });
             }
             2 => self
                 .moved
                 .push((who, ["operator", "key_account_manager", "finance"][die as usize % 3])),
             _ => {
                 self.moved.clear();
-                self.closed.clear();
+                self.orders = Orders::default();
             }
         }
         self.absent.truncate(5);
@@ -95,19 +95,78 @@ impl Sim {
     fn new_directory(&mut self) {
         let wall = self.wall.wall(self.now);
         let rows = office::rows(wall, &self.absent, &self.moved);
-        let orders = office::orders(wall, &self.closed);
+        let orders = self.orders.clone();
         let directory = Directory::build_with(Some(&self.directory), rows, orders, LIMITS);
         self.directory = Arc::new(directory.expect("a directory"));
-        let (absent, moved, closed) = (&self.absent, &self.moved, &self.closed);
-        self.note(format!("{:?} absent {absent:?} moved {moved:?} closed {closed:?}", self.now));
+        let (absent, moved, orders) =
+            (self.absent.clone(), self.moved.clone(), self.orders.clone());
+        let said: Vec<String> = orders.iter().map(|standing| standing.order.to_string()).collect();
+        self.note(format!("{:?} absent {absent:?} moved {moved:?} orders {said:?}", self.now));
         let directory = self.directory.clone();
         if self.directories.len() > 40 {
             self.directories.drain(..20);
         }
-        let (absent, moved, closed) =
-            (self.absent.clone(), self.moved.clone(), self.closed.clone());
-        self.directories.push((directory.clone(), absent, moved, closed));
+        self.directories.push((directory.clone(), absent, moved, orders));
         self.everybody(&Input::Directory(directory));
+    }
+
+    /// One more order; what stands already is refused and changes nothing.
+    fn order(&mut self, order: Order) {
+        let at = self.wall.wall(self.now);
+        if let Ok(orders) = self.orders.with(order, (&SUPERVISOR.into(), at)) {
+            self.orders = orders;
+        }
+    }
+
+    /// A supervisor's hand (B8, B7), and when it comes next.
+    pub fn ordered(&mut self) {
+        let pause = Duration::from_millis(500 + self.dice.orders.below(5_000));
+        self.at(pause, Due::Order);
+        let die = self.dice.orders.below(16);
+        let person: PersonId = self.dice.orders.one(&PEOPLE).0.into();
+        let to = *self.dice.orders.one(&GROUPS);
+        let from = *self.dice.orders.one(&GROUPS);
+        let rush = self.dice.orders.chance(50);
+        let help = self.dice.orders.below(3) as usize;
+        match die {
+            0..=3 => return self.takes_a_call(to, person),
+            4 => return self.helps(help),
+            5 => self.order(Order::ClosePosition { person }),
+            6 => self.order(Order::OpenPosition { person }),
+            7 | 8 => self.order(Order::Close { group: group(to) }),
+            9 => self.order(Order::Open { group: group(to) }),
+            10 => self.order(Order::Move { person, to: group(to), from: None }),
+            11 => self.order(Order::Move { person, to: group(to), from: Some(group(from)) }),
+            12 => self.order(Order::Back { person }),
+            13 => {
+                let (name, orders) = office::plan(rush);
+                let at = self.wall.wall(self.now);
+                let plan = self.orders.with_plan(&name.into(), &orders, (&SUPERVISOR.into(), at));
+                self.orders = plan.unwrap_or_else(|_| self.orders.clone());
+            }
+            14 => self.orders = self.orders.without_plan().unwrap_or_default(),
+            _ => self.orders = Orders::default(),
+        }
+        self.new_directory();
+    }
+
+    /// A call that may wait goes to another queue: a group's, or a person's own.
+    fn takes_a_call(&mut self, to: &str, person: PersonId) {
+        let open: Vec<CallKey> = self.book.open.iter().copied().collect();
+        if open.is_empty() {
+            return;
+        }
+        let call = *self.dice.orders.one(&open);
+        let to = if self.dice.orders.chance(30) { person.as_str() } else { to };
+        self.command(Command::MoveCall { call, to: to.into(), supervisor: SUPERVISOR.into() });
+    }
+
+    /// The policy's word on help: as shipped, sooner, none.
+    fn helps(&mut self, help: usize) {
+        self.policy = [0, RELOADED, RELOADED + 1][help];
+        let policy = self.variants[self.policy].policy.clone();
+        self.note(format!("{:?} policy {} (help)", self.now, self.policy));
+        self.everybody(&Input::Policy(policy));
     }
 
     fn everybody_works(&mut self) {
@@ -284,7 +343,7 @@ impl Sim {
         }
         self.absent.clear();
         self.moved.clear();
-        self.closed.clear();
+        self.orders = Orders::default();
         self.new_directory();
         for place in 0..self.homes.len() {
             let at = self.homes[place].at;

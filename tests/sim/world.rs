@@ -57,6 +57,7 @@ pub enum Due {
     Phone(SocketAddr, String),
     NewCaller,
     Trouble,
+    Order,
     Refresh,
     Register(usize),
     Awake(usize),
@@ -93,6 +94,7 @@ pub struct Dice {
     pub callers: Rng,
     pub troubles: Rng,
     pub database: Rng,
+    pub orders: Rng,
 }
 
 /// What one worker knows by now of what was loaded.
@@ -100,14 +102,14 @@ pub struct Dice {
 pub struct View {
     pub absent: office::Absent,
     pub moved: office::Moved,
-    pub closed: office::Closed,
+    pub orders: Orders,
     pub policy: usize,
     pub wall: WallOffset,
 }
 
 impl View {
     pub fn office(&self) -> Office<'_> {
-        Office::of(&self.absent, &self.moved, &self.closed)
+        Office::of(&self.absent, &self.moved, &self.orders)
     }
 }
 
@@ -125,9 +127,9 @@ pub struct Sim {
     pub directory: Arc<Directory>,
     pub absent: office::Absent,
     pub moved: office::Moved,
-    /// Whose positions a supervisor has closed (B8).
-    pub closed: office::Closed,
-    pub directories: Vec<(Arc<Directory>, office::Absent, office::Moved, office::Closed)>,
+    /// What the shift leader has ordered (B8).
+    pub orders: Orders,
+    pub directories: Vec<(Arc<Directory>, office::Absent, office::Moved, Orders)>,
     pub views: Vec<View>,
     pub variants: Vec<Variant>,
     pub policy: usize,
@@ -204,6 +206,7 @@ impl Sim {
             callers: Rng::of(seed, 4),
             troubles: Rng::of(seed, 5),
             database: Rng::of(seed, 6),
+            orders: Rng::of(seed, 7),
         };
         Self {
             now,
@@ -216,7 +219,7 @@ impl Sim {
             directories: Vec::new(),
             absent: Vec::new(),
             moved: Vec::new(),
-            closed: Vec::new(),
+            orders: Orders::default(),
             wall: WallOffset::new(now, wall),
             started: 1,
             shared: shared(&bells, &settings),
@@ -269,6 +272,9 @@ impl Sim {
         self.at(Duration::from_secs(45), Due::Refresh);
         self.at(Duration::from_secs(1), Due::NewCaller);
         self.at(Duration::from_secs(2), Due::Trouble);
+        if self.has(Fault::Orders) {
+            self.at(Duration::from_secs(3), Due::Order);
+        }
     }
 
     pub fn setup(&self, shard: u16) -> Setup {
@@ -314,8 +320,8 @@ impl Sim {
     /// As a worker knows it that has heard everything.
     pub fn view(&self) -> View {
         let (absent, moved) = (self.absent.clone(), self.moved.clone());
-        let closed = self.closed.clone();
-        View { absent, moved, closed, policy: self.policy, wall: self.wall }
+        let orders = self.orders.clone();
+        View { absent, moved, orders, policy: self.policy, wall: self.wall }
     }
 
     fn learns(&mut self, shard: usize, input: &Input) {
@@ -327,9 +333,9 @@ impl Sim {
             }
             Input::Directory(directory) => {
                 let same = |(d, ..): &&(Arc<Directory>, _, _, _)| Arc::ptr_eq(d, directory);
-                if let Some((_, absent, moved, closed)) = self.directories.iter().find(same) {
+                if let Some((_, absent, moved, orders)) = self.directories.iter().find(same) {
                     (view.absent, view.moved) = (absent.clone(), moved.clone());
-                    view.closed.clone_from(closed);
+                    view.orders.clone_from(orders);
                 }
             }
             Input::Wall(wall) => view.wall = *wall,
@@ -595,7 +601,8 @@ impl Sim {
             }
             Due::NewCaller if self.came < self.options.calls => self.new_caller(),
             Due::Trouble if !self.faults.is_empty() => self.trouble(),
-            Due::NewCaller | Due::Trouble => {}
+            Due::Order if self.has(Fault::Orders) => self.ordered(),
+            Due::NewCaller | Due::Trouble | Due::Order => {}
             Due::Refresh => self.refresh(),
             Due::Register(place) => self.register(place),
             Due::Awake(shard) => self.awakes(shard),

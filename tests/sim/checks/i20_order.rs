@@ -58,7 +58,11 @@ fn serves(today: &Verdict, other: &Story, served: &[QueueId], agent: &PersonId) 
 /// rest; who logs in joins at the end. (Words with one meaning: `longest idle`.)
 fn longest_idle(sim: &Sim, story: &Story, agent: &PersonId, step: usize) -> Found {
     let found_idle = story.step == Some((step, sim.now)) && story.offers.is_empty();
-    if !found_idle || sim.disturbed > Moment::ZERO {
+    // Who serves what by a supervisor's hand is no longer a matter of roles.
+    let is_move =
+        |standing: &Standing| matches!(standing.order, telefonist::domain::Order::Move { .. });
+    let by_hand = !story.moves.is_empty() || sim.orders.iter().any(is_move);
+    if !found_idle || by_hand || sim.disturbed > Moment::ZERO {
         return Ok(());
     }
     let Some(level) = story.verdict.as_ref().and_then(|v| v.levels.get(step)) else {

@@ -167,7 +167,11 @@ pub(super) fn today(sim: &Sim, shard: usize, story: &Story) -> Option<Verdict> {
 fn by_paper(sim: &Sim, office: &Office<'_>, story: &Story) -> Option<Verdict> {
     let (found, facts) = story.grounds.as_ref()?;
     let settings = sim.variants[story.policy].settings();
-    Some(office.decide(found.as_ref(), facts, settings))
+    let mut verdict = office.decide(found.as_ref(), facts, settings);
+    for (step, to) in &story.moves {
+        verdict.taken_to(*step, office.taken_to(to));
+    }
+    Some(verdict)
 }
 
 /// Shortly before `answer_within` (110 s) a plan goes to its end.
@@ -197,6 +201,12 @@ fn offered(
         verdicts.filter_map(|v| v.may_ring(agent.as_str(), reached)).flatten().collect();
     must(!reasons.is_empty(), || {
         format!("{agent} is offered {key}, whom the paper gives {verdict:?}")
+    })?;
+    let heard = sim.now > sim.told_all + Duration::from_millis(50);
+    let now = by_paper(sim, &newest.office(), story);
+    let may = now.is_none_or(|verdict| verdict.may_ring(agent.as_str(), reached).is_some());
+    must(may || !heard || !sim.is_undisturbed(), || {
+        format!("{agent} is offered {key}, whom today's orders give to others (B8)")
     })?;
     let instead_of = instead_of.map(PersonId::as_str);
     must(reasons.contains(&instead_of), || {
@@ -232,15 +242,17 @@ fn plan_over(sim: &Sim, shard: usize, (key, story): Told<'_>, why: &str) -> Foun
 
 /// B7: a helper of the operators, while one of them is there and their callers do not wait long.
 fn is_not_asked_to_help(sim: &Sim, level: &Level, person: &PersonId) -> bool {
-    let operator: Role = "operator".into();
-    let person_of = |who: &PersonId| sim.directory.agent(who).and_then(|a| sim.directory.person(a));
-    let is_operator = |who: &PersonId| person_of(who).is_some_and(|p| p.roles.contains(&operator));
+    let group = sim.view().office().holders("operator", None);
+    let is_operator = |who: &PersonId| group.iter().any(|(name, _)| *name == who.as_str());
     let operators = || level.iter().map(|(name, _)| PersonId::from(*name)).filter(is_operator);
     let mut groups = sim.directory.groups();
     let group = groups.find(|group| group.name().to_string() == "role operator");
     let is_open = group.is_some_and(|group| sim.shared.board.is_help_open(group.queue));
     let alone = operators().all(|operator| is_gone(sim, &operator));
-    operators().next().is_some() && !is_operator(person) && !is_open && !alone
+    // A policy without help lets the operators' callers go on.
+    let helped = sim.variants[sim.policy].policy.helps().next().is_some();
+    let asked = is_open || (alone && helped);
+    operators().next().is_some() && !is_operator(person) && !asked
 }
 
 /// C2: nobody of the whole plan is within their hours.
@@ -256,6 +268,9 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
     let Some(verdict) = &story.verdict else { return Ok(()) };
     let next = story.step.map_or(0, |(last, _)| last + 1);
     must(step == next, || format!("{key} goes to step {step}, and {next} is next (B10)"))?;
+    if why.starts_with("moved by") {
+        return Ok(());
+    }
     let Some((last, since)) = story.step else { return Ok(()) };
     let waited = story.waits.get(last).is_some_and(|wait| sim.now.since(since) >= *wait);
     if waited || why.contains("full") || !sim.is_undisturbed() {
@@ -274,7 +289,10 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
             continue;
         }
         let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
+        // Who stood in a step that a supervisor took the call from is not asked by a later one.
+        let by_hand = !story.moves.is_empty() && why.contains(&format!("{name} is in step"));
         let left = earlier
+            || by_hand
             || story.offers.values().any(|offer| offer.agent == person)
             || view.office().is_away(name, at)
             || sim.book.is_gone(&person)

@@ -1,7 +1,7 @@
 //! The distributor: which waiting call goes to which agent.
 //!
 //! What all shards share is the [`Board`]: one word for each agent, one number for each queue and
-//! shard. What one shard owns is its [`Desk`]: its callers in line and the agents bound to them. The
+//! shard; a bitmap of who may be idle is a hint in front of the words (`idle.rs`). What one shard owns is its [`Desk`]: its callers in line and the agents bound to them. The
 //! protocol is "the agent in hand" (`hand.rs`); no operation takes a lock, and no operation spans two
 //! shared words.
 //!

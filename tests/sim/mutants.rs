@@ -295,9 +295,9 @@ const MUTANTS: &[Mutant] = &[
         "a call that ended stays in line",
     ),
     mutant(
-        "acd/hand.rs",
-        "let better = |score| found.is_none_or(|(least, ..)| score < least);",
-        "let better = |score| found.is_none_or(|(least, ..)| score > least);",
+        "acd/idle.rs",
+        "let better = |score| best.is_none_or(|(least, ..)| score < least);",
+        "let better = |score| best.is_none_or(|(least, ..)| score > least);",
         "the shortest idle gets the call",
     ),
 ];

@@ -155,8 +155,8 @@ fn is_one_to_one(names: &[String], pseudonyms: &[String]) {
 fn a_recorded_run_is_decided_alike_without_anybodys_name() {
     for (seed, faults) in [
         (21, all_but(Fault::ALL)),
-        (22, all_but(&[Fault::Kill, Fault::Panic, Fault::Timers, Fault::Stall])),
-        (23, all_but(&[Fault::Kill, Fault::Panic, Fault::Timers])),
+        (22, all_but(&[Fault::Kill, Fault::Panic, Fault::Timers, Fault::Stall, Fault::Orders])),
+        (23, all_but(&[Fault::Kill, Fault::Panic, Fault::Timers, Fault::Orders])),
     ] {
         let mut sim = Sim::recorded(&Options::new(seed, 30, faults), ALL);
         sim.until_calm();
@@ -182,7 +182,7 @@ fn hangs_up(input: &Input) -> bool {
 
 #[test]
 fn a_panic_is_replayed_from_the_recording_that_it_left() {
-    let faults = all_but(&[Fault::Kill, Fault::Panic, Fault::Timers]);
+    let faults = all_but(&[Fault::Kill, Fault::Panic, Fault::Timers, Fault::Orders]);
     let mut found = 0;
     for seed in [31, 33] {
         let recordings =
@@ -227,7 +227,7 @@ fn a_ring_that_has_lost_its_begin_is_replayed_from_what_held_then() {
 
 /// A ring that holds the last minutes of a storm; calls ring and wait and people rest where it begins.
 fn from_the_middle(seed: u64) -> Replayed {
-    let faults = all_but(&[Fault::Kill, Fault::Panic, Fault::Timers]);
+    let faults = all_but(&[Fault::Kill, Fault::Panic, Fault::Timers, Fault::Orders]);
     let limits = RingLimits { age_max: Duration::from_secs(200), ..ALL };
     let mut sim = Sim::recorded(&Options::new(seed, 160, faults), limits);
     sim.until_calm();
@@ -272,7 +272,8 @@ fn a_recording_from_the_middle_of_a_storm_is_decided_alike() {
 
 #[test]
 fn after_kills_and_panics_a_recording_begins_anew() {
-    let mut sim = Sim::recorded(&Options::new(51, 60, all_but(&[Fault::Timers])), ALL);
+    let mut sim =
+        Sim::recorded(&Options::new(51, 60, all_but(&[Fault::Timers, Fault::Orders])), ALL);
     sim.until_calm();
     let text = sim.file(sim.recordings.taken(), None);
     names_nobody(&text);

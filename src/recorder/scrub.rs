@@ -78,7 +78,7 @@ pub(super) fn directory(
 fn orders(names: &mut Pseudonyms, orders: &Orders) -> serde_json::Result<Orders> {
     let mut value = serde_json::to_value(orders)?;
     walk(&mut value, &mut |key, text| match key {
-        "person" | "by" => names.person(&PersonId::new(text)).as_str().to_owned(),
+        "person" | "by" | "taken_back" => names.person(&PersonId::new(text)).as_str().to_owned(),
         _ => text.to_owned(),
     });
     serde_json::from_value(value)
@@ -265,5 +265,30 @@ pub(super) fn mail(names: &mut Pseudonyms, mail: Mail) -> Mail {
             Mail::Agent { agent, note: AgentNote::Unreachable { binding, epoch } }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Order;
+    use crate::recorder::Secrets;
+
+    #[test]
+    fn whoever_gave_an_order_or_took_it_back_is_not_named() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let closes = |who: &str| Order::ClosePosition { person: who.into() };
+        let plan = [closes("anna"), closes("boris")];
+        let real = Orders::default().with_plan(&"rush".into(), &plan, (&"nina".into(), at));
+        let opens = Order::OpenPosition { person: "anna".into() };
+        let real = real.and_then(|real| real.with(opens, (&"olga".into(), at))).expect("new");
+        let secrets = Secrets { shards: 1, hash: [1; 16], nonce: [1; 32] };
+        let mut names = Pseudonyms::new([1; 32], secrets.clone(), secrets);
+        let shown = orders(&mut names, &real).expect("orders");
+        let text = serde_json::to_string(&shown).expect("text");
+        for who in ["anna", "boris", "nina", "olga"] {
+            assert!(format!("{real:?}").contains(who) && !text.contains(who), "{who}: {text}");
+        }
+        assert_eq!(shown.iter().count(), real.iter().count());
     }
 }

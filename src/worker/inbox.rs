@@ -5,8 +5,9 @@
 //! and their number is bounded by what sends them. [`Inbox::wake`] rings unconditionally: a bell that
 //! is rung between the worker's last look and its sleep ends the sleep at once.
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -33,7 +34,10 @@ pub struct Inbox {
 #[derive(Debug)]
 pub struct Outlet {
     packets: Receiver<Input>,
+    packets_max: usize,
     inputs: Receiver<Input>,
+    /// Flows that were closed, each behind so many packets at most: what the peer said last comes first.
+    closed: VecDeque<(usize, Input)>,
     asked: Receiver<Asked>,
 }
 
@@ -48,7 +52,9 @@ impl Inbox {
         let (inputs, inputs_out) = channel();
         let (asked, asked_out) = sync_channel(ASKED_MAX);
         let inbox = Self { packets, inputs, asked, sleeper: OnceLock::new() };
-        (inbox, Outlet { packets: packets_out, inputs: inputs_out, asked: asked_out })
+        let closed = VecDeque::new();
+        let (packets, inputs, asked) = (packets_out, inputs_out, asked_out);
+        (inbox, Outlet { packets, packets_max, inputs, closed, asked })
     }
 
     /// A packet. Errors: the bound is reached, or the worker is gone for good.
@@ -88,15 +94,30 @@ impl Inbox {
 }
 
 impl Outlet {
-    /// Moves up to `max` inputs into `taken`: first what must not wait, then packets.
-    pub fn take(&self, max: usize, taken: &mut std::collections::VecDeque<Input>) {
-        for channel in [&self.inputs, &self.packets] {
-            while taken.len() < max {
-                match channel.try_recv() {
-                    Ok(input) => taken.push_back(input),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+    /// Moves up to `max` inputs into `taken`: first what must not wait, then packets, then the end of the
+    /// flows that packets may have come over.
+    pub fn take(&mut self, max: usize, taken: &mut VecDeque<Input>) {
+        while taken.len() < max
+            && let Ok(input) = self.inputs.try_recv()
+        {
+            match input {
+                Input::FlowClosed { .. } => self.closed.push_back((self.packets_max, input)),
+                input => taken.push_back(input),
             }
+        }
+        while taken.len() < max {
+            if let Some((_, input)) = self.closed.pop_front_if(|(before, _)| *before == 0) {
+                taken.push_back(input);
+                continue;
+            }
+            let packet = self.packets.try_recv().ok();
+            if packet.is_none() && self.closed.is_empty() {
+                break;
+            }
+            for (before, _) in &mut self.closed {
+                *before = if packet.is_some() { before.saturating_sub(1) } else { 0 };
+            }
+            taken.extend(packet);
         }
     }
 
@@ -113,13 +134,11 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::*;
 
     #[test]
     fn packets_have_a_bound_and_everything_else_has_none() {
-        let (inbox, outlet) = Inbox::new(2);
+        let (inbox, mut outlet) = Inbox::new(2);
         assert_eq!(inbox.packet(Input::Wake), Ok(()));
         assert_eq!(inbox.packet(Input::Wake), Ok(()));
         assert_eq!(inbox.packet(Input::Wake), Err(Full));
@@ -129,6 +148,36 @@ mod tests {
         let mut taken = VecDeque::new();
         outlet.take(64, &mut taken);
         assert_eq!(taken.len(), 12);
+    }
+
+    #[test]
+    fn a_flow_ends_behind_what_came_over_it_and_in_time_all_the_same() {
+        let flow = crate::worker::tests::flow();
+        let (inbox, mut outlet) = Inbox::new(3);
+        let mut take = |max: usize| {
+            let mut taken = VecDeque::new();
+            outlet.take(max, &mut taken);
+            let is_end = |input: &Input| matches!(input, Input::FlowClosed { .. });
+            taken.iter().map(|input| if is_end(input) { 'e' } else { 'p' }).collect::<String>()
+        };
+        let packet = || inbox.packet(Input::Wake).expect("room");
+        packet();
+        packet();
+        inbox.push(Input::FlowClosed { flow });
+        assert_eq!(take(64), "ppe");
+        inbox.push(Input::FlowClosed { flow });
+        assert_eq!(take(64), "e");
+        // Where packets never end, it is behind no more than there was room for.
+        packet();
+        packet();
+        packet();
+        inbox.push(Input::FlowClosed { flow });
+        let mut all = String::new();
+        for _ in 0..4 {
+            all.push_str(&take(1));
+            let _ = inbox.packet(Input::Wake);
+        }
+        assert_eq!(all, "pppe");
     }
 
     #[test]

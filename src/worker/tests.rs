@@ -68,7 +68,7 @@ impl Core for Puppet {
     }
 }
 
-fn flow() -> Flow {
+pub(super) fn flow() -> Flow {
     let remote = "127.0.0.1:5060".parse().expect("a literal");
     Flow { transport: Transport::Udp, listener: 0, remote, connection: 0 }
 }

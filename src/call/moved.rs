@@ -70,6 +70,13 @@ impl Calls {
         let index = current + 1;
         call.line.moves.insert(index, (to.clone(), by.clone()));
         call.line.taken.clear();
+        // The hand took the call from them before they had their wait: a later step may name them.
+        let left = decided.plan.steps.iter().take(index);
+        let owners = left.flat_map(|step| step.queues.iter().map(move |queue| (step, queue)));
+        let owners = owners.filter_map(|(step, queue)| {
+            Some((step.to.clone(), env.directory.queue_owner(*queue)?))
+        });
+        call.line.unwaited.extend(owners);
         let (to, clause) = (step.to.clone(), step.clause.clone());
         let why = format!("moved by {by} ({asked})").into();
         env.event(What::StepBegan { call: key, step: index as u16, to, clause, why });

@@ -36,6 +36,11 @@ impl Named {
         self.0.iter().find(|(named, _)| *named == agent).map(|(_, step)| *step)
     }
 
+    /// The earlier queues let go of the call (`only`): whoever stood in them may be named again.
+    pub fn let_go(&mut self) {
+        self.0.clear();
+    }
+
     /// This step names them no more, of whom that is true.
     pub fn forget(&mut self, step: usize, which: impl Fn(AgentId) -> bool) {
         self.0.retain(|(agent, named)| *named != step || !which(*agent));

@@ -92,6 +92,9 @@ impl<'a> Resolver<'a> {
         let mut named = Named::default();
         for rule in rules {
             let mut meant = self.meant(&rule.to);
+            if rule.only {
+                named.let_go();
+            }
             if meant.group.is_none() {
                 self.leave_out_those_named(&mut meant, &mut named, steps.len());
                 let had_no_wait = |agent| unwaited.contains(&(rule.text.clone(), agent));

@@ -84,6 +84,9 @@ impl<'a> Proof<'a> {
         let mut places = Vec::new();
         for (number, (step, here)) in rule.steps.iter().zip(here).enumerate() {
             let mut deputies_of = None;
+            if step.only {
+                named.let_go();
+            }
             let mut people = match &step.to {
                 Target::One(Who::Manager) => manager.to_vec(),
                 Target::Role(_, Some(Which::Manager)) if managed => vec![COLLEAGUE],

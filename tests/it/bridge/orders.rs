@@ -469,6 +469,46 @@ fn b8_a_call_is_not_moved_to_where_it_waits_alone_but_to_one_of_its_queues() {
 }
 
 #[test]
+fn b8_whom_the_hand_took_a_call_from_a_later_step_may_name() {
+    let route = r#"{ to = "person hans", ring = "20s", wait = "60s" },
+                   { to = "head of support", ring = "20s", wait = "60s" },"#;
+    let mut w = routed("", route, OPERATORS);
+    w.register("hans", HANS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    let hans = w.talk("03023125001", "b2", HANS).0;
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let call = arrived(&w);
+    move_call(&mut w, call, "operator", "hans").expect("moved");
+    hangs_up(&mut w, HANS, &hans);
+    w.run(secs(6));
+    w.nothing(HANS);
+    w.run(secs(61));
+    assert_eq!(steps(&w).pop().expect("a step").0, "head of support");
+    w.request(HANS, Method::Invite);
+}
+
+#[test]
+fn b10_whom_a_step_let_go_of_a_later_one_may_name() {
+    let route = r#"{ to = "person hans", ring = "20s", wait = "20s" },
+                   { to = "role operator", ring = "20s", wait = "20s", only = true },
+                   { to = "head of support", ring = "20s", wait = "60s" },"#;
+    let mut w = routed("", route, OPERATORS);
+    w.register("hans", HANS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    let hans = w.talk("03023125001", "b2", HANS).0;
+    w.invite("03023125001", "a1", OFFER);
+    w.response(TRUNK, 180);
+    w.run(secs(41));
+    assert_eq!(steps(&w).pop().expect("a step").0, "head of support");
+    hangs_up(&mut w, HANS, &hans);
+    w.run(secs(6));
+    w.request(HANS, Method::Invite);
+}
+
+#[test]
 fn b8_a_queue_that_opens_again_holds_those_whom_its_closing_sent_on() {
     let mut w = routed("", MANAGER, OPERATORS);
     w.register("hans", HANS);

@@ -289,10 +289,7 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
             continue;
         }
         let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
-        // Who stood in a step that a supervisor took the call from is not asked by a later one.
-        let by_hand = !story.moves.is_empty() && why.contains(&format!("{name} is in step"));
         let left = earlier
-            || by_hand
             || story.offers.values().any(|offer| offer.agent == person)
             || view.office().is_away(name, at)
             || sim.book.is_gone(&person)

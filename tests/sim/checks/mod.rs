@@ -103,7 +103,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(i15_once::Once),
         Box::new(i16_commit::Commit),
         Box::new(i18_cost::Cost),
-        Box::new(i19_reload::Reload),
+        Box::new(i19_reload::Reload::default()),
         Box::new(i20_order::Order),
         Box::new(policy::Paper::default()),
     ]

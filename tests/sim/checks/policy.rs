@@ -288,8 +288,12 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
         if level.is_some_and(|level| is_not_asked_to_help(sim, level, &person)) {
             continue;
         }
+        // B7: a group that orders have left without anybody is none, and nobody helps it.
+        let no_group = why.ends_with("nobody is operator")
+            && view.office().holders("operator", None).is_empty();
         let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
         let left = earlier
+            || no_group
             || story.offers.values().any(|offer| offer.agent == person)
             || view.office().is_away(name, at)
             || sim.book.is_gone(&person)

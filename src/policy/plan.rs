@@ -205,7 +205,7 @@ pub struct StepShown {
     pub to: Arc<str>,
     /// As [`Step::clause`].
     pub clause: Arc<str>,
-    /// Whose phones may ring, [`NAMED_MAX`] at most.
+    /// Whose phones may ring, `NAMED_MAX` at most.
     pub people: Vec<Candidate>,
     /// More of them, who are only counted. Left out of JSON if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -199,17 +199,18 @@ fn offered(
     let verdicts = today.iter().chain([verdict]);
     let reasons: Vec<_> =
         verdicts.filter_map(|v| v.may_ring(agent.as_str(), reached)).flatten().collect();
-    must(!reasons.is_empty(), || {
+    let heard = sim.now > sim.told_all + Duration::from_millis(50);
+    // One worker keeps the board's groups, each its own callers: for a moment they know different orders.
+    must(!reasons.is_empty() || !heard, || {
         format!("{agent} is offered {key}, whom the paper gives {verdict:?}")
     })?;
-    let heard = sim.now > sim.told_all + Duration::from_millis(50);
     let now = by_paper(sim, &newest.office(), story);
     let may = now.is_none_or(|verdict| verdict.may_ring(agent.as_str(), reached).is_some());
     must(may || !heard || !sim.is_undisturbed(), || {
         format!("{agent} is offered {key}, whom today's orders give to others (B8)")
     })?;
     let instead_of = instead_of.map(PersonId::as_str);
-    must(reasons.contains(&instead_of), || {
+    must(reasons.is_empty() || reasons.contains(&instead_of), || {
         format!("{agent} stands in for {instead_of:?}: {reasons:?}")
     })?;
     let at = view.wall.wall(sim.now);
@@ -283,6 +284,7 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
     // The step itself was left before, while a phone rang: only who is idle now could still come.
     let late = story.offers.values().any(|o| o.ended.is_some_and(|(_, at)| at == sim.now));
     let level = verdict.levels.get(last);
+    let newest = by_paper(sim, &sim.view().office(), story);
     for (name, _) in level.into_iter().flatten() {
         let person: PersonId = (*name).into();
         if level.is_some_and(|level| is_not_asked_to_help(sim, level, &person)) {
@@ -292,7 +294,11 @@ fn began(sim: &Sim, shard: usize, (key, story): Told<'_>, step: usize, why: &str
         let no_group = why.ends_with("nobody is operator")
             && view.office().holders("operator", None).is_empty();
         let earlier = verdict.levels.iter().take(last).flatten().any(|(other, _)| other == name);
+        let named = |verdict: &Verdict| {
+            verdict.levels.get(last).into_iter().flatten().any(|(n, _)| n == name)
+        };
         let left = earlier
+            || !newest.as_ref().is_none_or(named)
             || no_group
             || story.offers.values().any(|offer| offer.agent == person)
             || view.office().is_away(name, at)

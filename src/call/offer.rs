@@ -301,9 +301,13 @@ impl Calls {
                 timers.busy_backoff
             }
             // Clause C7: in a group the caller may wait for who is busy. A step that is directed at them
-            // ends: most phones say 486 for "decline" too. Their queue keeps the call.
+            // ends: most phones say 486 for "decline" too. Their queue keeps the call. Where the earlier
+            // queues were let go for them (`only`, a supervisor's move), the caller waits for them.
             OfferResult::Busy => {
-                if matches!(offer.kind, Kind::Distributed { own: true, .. }) {
+                let alone = |step| call.plan_step(step).is_some_and(|step| step.only);
+                if let Kind::Distributed { own: true, step, .. } = offer.kind
+                    && !alone(step)
+                {
                     call.line.turned_away.insert(seat.agent);
                 }
                 timers.busy_backoff

@@ -490,6 +490,25 @@ fn b8_whom_the_hand_took_a_call_from_a_later_step_may_name() {
 }
 
 #[test]
+fn b8_a_call_that_was_moved_to_somebody_whose_phone_says_busy_waits_for_them() {
+    let mut w = routed("", MANAGER, OPERATORS);
+    w.register("ole", OLE);
+    busy(&mut w, "b1", OLE);
+    w.register("mia", MIA);
+    w.invite("03023125002", "a1", OFFER);
+    w.response(TRUNK, 180);
+    let call = arrived(&w);
+    move_call(&mut w, call, "mia", "hans").expect("moved");
+    let offered = w.request(MIA, Method::Invite);
+    w.reply(MIA, &offered, 486, "");
+    w.request(MIA, Method::Ack);
+    w.nothing(TRUNK);
+    w.run(secs(11));
+    w.request(MIA, Method::Invite);
+    assert_eq!(steps(&w).pop().expect("a step").0, "person mia, moved by hans");
+}
+
+#[test]
 fn b10_whom_a_step_let_go_of_a_later_one_may_name() {
     let route = r#"{ to = "person hans", ring = "20s", wait = "20s" },
                    { to = "role operator", ring = "20s", wait = "20s", only = true },

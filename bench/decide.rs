@@ -67,6 +67,7 @@ fn directory(count: usize) -> Directory {
         departments: departments.to_vec(),
         absences: vec![absence],
         calendars: calendars("calendars.toml", CALENDARS).unwrap_or_else(|_| BTreeMap::new()),
+        unread: Vec::new(),
     };
     let limits = DirectoryLimits { agents_max: 8_192, groups_max: 64 };
     Directory::build(None, rows, limits).expect("a good directory")

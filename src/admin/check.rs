@@ -1,6 +1,7 @@
 //! `telefonist check`: everything that can be said about a configuration before it runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use crate::config::{load, read, render};
 use crate::domain::{ClientType, DirectoryRows, NumberFormat, Orders};
 use crate::policy::{self, Problem, Proven, Severity};
 use crate::server::{Ask, ProblemLine, compile, files, problems, proofs};
-use crate::store::import::{ImportOptions, import_folder};
+use crate::store::import::{BadRow, ImportOptions, ImportReport, import_folder};
 use crate::store::{ClientsDb, Dangling, StoreError, did_you_mean};
 
 /// Where people and clients were taken from.
@@ -21,6 +22,8 @@ pub(super) struct People {
     shared_numbers: Vec<String>,
     client_types: Vec<(ClientType, i64)>,
     dangling: Vec<Dangling>,
+    /// Rows of tables that an import would refuse.
+    bad: Vec<Problem>,
 }
 
 /// Clients named as examples of one problem.
@@ -51,7 +54,7 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
                 json!({ "rules": rules, "callers": callers, "intervals": intervals, "paths": p.paths })
             });
             let found = proven.map(|proven| proven.problems).unwrap_or_default();
-            [problems(&config_dir, people.rows), found, strangers, dangling].concat()
+            [people.bad, problems(&config_dir, people.rows), found, strangers, dangling].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";
@@ -162,16 +165,16 @@ pub(super) fn people(context: &Context, config_dir: &Path) -> Result<Option<Peop
     let realm = settings.as_ref().map_or("", |s| &s.realm);
     let other = NumberFormat::of("DE");
     let file = context.folder_of(config_dir).clients_db();
-    let read = |db: &ClientsDb, from: String| -> Result<Option<People>, StoreError> {
+    let read = |db: &ClientsDb, from: String, bad| -> Result<Option<People>, StoreError> {
         let rows = db.directory_rows(realm, context.today())?;
         let shared = db.shared_numbers()?.iter().map(ToString::to_string).collect();
         let client_types = db.client_types()?;
         let dangling = db.dangling(EXAMPLES)?;
-        Ok(Some(People { rows, from, shared_numbers: shared, client_types, dangling }))
+        Ok(Some(People { rows, from, shared_numbers: shared, client_types, dangling, bad }))
     };
     if file.exists() {
         let db = ClientsDb::open_read_only(&file)?;
-        return read(&db, file.display().to_string());
+        return read(&db, file.display().to_string(), Vec::new());
     }
     if !config_dir.join("people.csv").exists() {
         return Ok(None);
@@ -187,8 +190,25 @@ pub(super) fn people(context: &Context, config_dir: &Path) -> Result<Option<Peop
         skip_bad: true,
         skip_unknown_columns: true,
     };
-    import_folder(&mut db, config_dir, options, &mut |_| {})?;
-    read(&db, format!("the tables in {}", config_dir.display()))
+    let reports = import_folder(&mut db, config_dir, options, &mut |_| {})?;
+    let bad = reports.iter().flat_map(|report| bad_rows(config_dir, report)).collect();
+    read(&db, format!("the tables in {}", config_dir.display()), bad)
+}
+
+/// What an import of a table would refuse, each at its line.
+fn bad_rows(config_dir: &Path, report: &ImportReport) -> Vec<Problem> {
+    let file = config_dir.join(format!("{}.csv", report.kind.as_str()));
+    let file: Arc<str> = file.display().to_string().into();
+    let problem = |row: &BadRow| Problem {
+        file: file.clone(),
+        line: u32::try_from(row.line).unwrap_or(u32::MAX),
+        column: 1,
+        span: 0..0,
+        severity: Severity::Error,
+        message: row.reason.clone(),
+        hint: None,
+    };
+    report.bad.iter().map(problem).collect()
 }
 
 fn printed(config_dir: &Path, problems: &[Problem], notes: &[String]) -> Printed {

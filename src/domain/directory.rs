@@ -152,6 +152,8 @@ pub struct DirectoryRows {
     pub absences: Vec<Absence>,
     /// All calendars of the configuration.
     pub calendars: BTreeMap<Arc<str>, Arc<Calendar>>,
+    /// What another program wrote and nobody can read, in words.
+    pub unread: Vec<Arc<str>>,
 }
 
 /// A group's name: the role, and the department if it is only that one's.
@@ -186,6 +188,7 @@ pub struct Directory {
     closed_positions: BTreeMap<PersonId, Standing>,
     /// By agent: what each decision asks of everybody in a large group, found once.
     places: Vec<Place>,
+    unread: Vec<Arc<str>>,
     groups_max: u16,
     hash: Arc<str>,
 }
@@ -216,6 +219,7 @@ impl Directory {
             group_queues: previous.map_or_else(BTreeMap::new, |p| p.group_queues.clone()),
             groups_max: limits.groups_max,
             calendars: rows.calendars,
+            unread: rows.unread,
             closed_positions: orders.closed_positions(),
             orders,
             ..Directory::default()
@@ -451,6 +455,11 @@ impl Directory {
     /// All absences known, by person.
     pub fn absences(&self) -> impl Iterator<Item = &Absence> {
         self.absences.values().flatten()
+    }
+
+    /// What the database holds and nobody can read, in words.
+    pub fn unread(&self) -> &[Arc<str>] {
+        &self.unread
     }
 
     /// The absences of one person, those with a deputy first.

@@ -228,6 +228,8 @@ pub fn check_directory(directory: &Directory) -> Vec<Problem> {
         absence_problems(directory, absence, &mut found);
     }
     circles(directory, &mut found);
+    let mend = "mend the row: days are written 2026-03-02";
+    found.extend(directory.unread().iter().map(|what| error(what.to_string(), Some(mend.into()))));
     found
 }
 

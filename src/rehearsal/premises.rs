@@ -128,6 +128,7 @@ impl Directories {
             departments: record.departments,
             absences: record.absences,
             calendars: calendars.collect(),
+            unread: Vec::new(),
         };
         let last = self.last.as_deref();
         let built = Directory::build_with(last, rows, record.orders, self.limits);

@@ -34,6 +34,7 @@ fn directory(people: &[(&str, &[&str])]) -> Arc<Directory> {
         }],
         absences: Vec::new(),
         calendars: calendars_as_read("calendars.toml", CALENDARS),
+        unread: Vec::new(),
     };
     let limits = DirectoryLimits { agents_max: 50, groups_max: 50 };
     Arc::new(Directory::build(None, rows, limits).expect("a directory"))

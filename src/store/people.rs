@@ -152,6 +152,7 @@ pub(super) fn directory_rows(
         departments: departments(connection)?,
         absences: absences(connection, Some(since))?,
         calendars: BTreeMap::new(),
+        unread: unread(connection)?,
     })
 }
 
@@ -255,8 +256,30 @@ pub(super) fn absences(
     let since = since.map_or_else(String::new, |day| day.to_string());
     let mut query = connection.prepare_cached(&text)?;
     let rows = query.query_map([since], absence)?;
-    // Days that are none were written by another program: such an absence holds on no day.
+    // Days that are none were written by another program: such an absence holds on no day, and is told.
     rows.filter_map(Result::transpose).collect()
+}
+
+/// Of absences that nobody can read, so many are told.
+const UNREAD_MAX: u32 = 20;
+
+/// Absences whose days or kind are none.
+fn unread(connection: &Connection) -> rusqlite::Result<Vec<Arc<str>>> {
+    let text = format!(
+        "SELECT {ABSENCE_COLUMNS} FROM absences WHERE date(first_day) IS NOT first_day \
+                        OR date(last_day) IS NOT last_day \
+                        OR kind NOT IN ('business_trip', 'leave', 'sickness', 'other') \
+                        ORDER BY id LIMIT ?1"
+    );
+    let mut query = connection.prepare_cached(&text)?;
+    let rows = query.query_map([UNREAD_MAX], |row| {
+        let (id, person): (i64, String) = (row.get(0)?, row.get(1)?);
+        let [kind, from, to] = [row.get::<_, String>(2)?, row.get(3)?, row.get(4)?];
+        Ok(Arc::from(format!(
+            "absence {id} of {person} holds on no day: {kind} from {from} to {to}"
+        )))
+    })?;
+    rows.collect()
 }
 
 fn absence(row: &Row<'_>) -> rusqlite::Result<Option<Absence>> {

@@ -68,6 +68,44 @@ fn names_that_nobody_has_are_found_by_the_people_in_the_state_folder() {
 }
 
 #[test]
+fn rows_of_the_tables_that_an_import_would_refuse_are_problems_with_their_lines() {
+    let scene = Scene::new();
+    let shipped = format!("{}/config", env!("CARGO_MANIFEST_DIR"));
+    let tables = scene.config();
+    for name in ["people.csv", "departments.csv", "absences.csv"] {
+        let text = std::fs::read_to_string(format!("{shipped}/{name}")).expect("shipped");
+        let bad = match name {
+            "absences.csv" => "nina.adler,leave,2030-03-05,2030-03-02,\n",
+            _ => "",
+        };
+        std::fs::write(tables.join(name), format!("{}\n{bad}", text.trim_end())).expect("written");
+    }
+    let output = scene.run(&["check"]);
+    let said = out(&output);
+    let lines = std::fs::read_to_string(tables.join("absences.csv")).expect("there");
+    let place = format!("absences.csv:{}:1: error: ", lines.lines().count());
+    assert_eq!((output.status.code(), said.contains(&place)), (Some(1), true), "{said}");
+}
+
+#[test]
+fn an_absence_that_nobody_can_read_is_an_error_and_not_silence() {
+    let scene = Scene::with_company();
+    let crm = rusqlite::Connection::open(scene.state().join("clients.db")).expect("opened");
+    let rows = "INSERT INTO absences (person, kind, first_day, last_day) VALUES \
+                ('olga.reim', 'leave', '2026-11-27', '2026-11-31'), \
+                ('pavel.horn', 'leave', '01.01.2026', '30.11.2026')";
+    crm.execute_batch(rows).expect("written");
+    let output = scene.run(&["check"]);
+    let said = out(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for what in
+        ["of olga.reim holds on no day: leave from 2026-11-27 to 2026-11-31", "of pavel.horn"]
+    {
+        assert!(said.contains(what), "{said}");
+    }
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let scene = Scene::new();
     assert_eq!(scene.run(&["fly"]).status.code(), Some(2));

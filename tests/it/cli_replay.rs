@@ -372,6 +372,32 @@ fn rows_that_are_damaged_or_lack_their_grounds_are_counted_and_a_lie_is_found() 
 }
 
 #[test]
+fn who_rings_first_or_together_is_another_way_and_is_shown() {
+    let scene = Scene::new();
+    run(&scene, 0, &office(), &mut 11);
+    project(&scene);
+    let shipped = std::fs::read_to_string(scene.config().join("policy.toml")).expect("there");
+    for (more, shown) in [("together = 3", "3 ring at once"), ("only = true", "[only]")] {
+        let step = "{ to = \"role operator\",";
+        let other = shipped.replace(step, &format!("{step} {more},"));
+        let file = scene.write("new.toml", other.as_bytes());
+        assert_ne!(replayed(&scene, &file, &[])["elsewhere"], 0, "{more}");
+        let said = scene.ok(&["replay", "--policy", &file]);
+        assert!(said.contains(shown), "{more}: {said}");
+    }
+}
+
+#[test]
+fn calendars_that_lack_a_departments_hours_are_refused() {
+    let scene = Scene::with_company();
+    small(&scene, &[(0, Some(3), 20)], Outcome::Abandoned);
+    let calendars = scene.write("none.toml", b"");
+    let policy = scene.config().join("policy.toml").display().to_string();
+    let (code, why) = scene.fails(&["replay", "--policy", &policy, "--calendars", &calendars]);
+    assert!(code == 1 && why.contains("there is no calendar"), "{why}");
+}
+
+#[test]
 fn what_cannot_be_replayed_is_said_with_its_exit_code() {
     let scene = Scene::new();
     let policy = scene.config().join("policy.toml").display().to_string();

@@ -147,8 +147,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     Mutant {
         file: "policy/resolve.rs",
-        from: "p.sip_user.is_some() && self.directory.absence(p, self.at()).is_none()",
-        to: "p.sip_user.is_some()",
+        from: "|| self.directory.absence_at(agent, self.at()).is_some(),",
+        to: ",",
         what: "who is absent has a queue in the plan",
         equivalent: Some(
             "the board's own flag keeps absent people from calls, and C7 ends the step",
@@ -169,7 +169,7 @@ const MUTANTS: &[Mutant] = &[
     // call
     mutant(
         "call/line.rs",
-        "} else if call.line.turned_away.contains(&candidate.agent) {",
+        "} else if call.line.turned_away.contains(&agent) {",
         "} else if call.offers > 99 {",
         "a step waits for who refused (C7)",
     ),
@@ -187,8 +187,8 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "call/line.rs",
-        "} else if let Some(why) = gone(&env.board.presence(candidate.agent)) {",
-        "} else if let Some(why) = gone(&env.board.presence(candidate.agent)).filter(|_| call.offers > 99) {",
+        "} else if let Some(why) = gone(&env.board.presence(agent)) {",
+        "} else if let Some(why) = gone(&env.board.presence(agent)).filter(|_| call.offers > 99) {",
         "a step waits for who is gone (C7)",
     ),
     mutant(

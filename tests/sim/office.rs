@@ -121,6 +121,7 @@ pub fn rows(at: Timestamp, absent: &Absent, moved: &Moved) -> DirectoryRows {
         departments: departments.collect(),
         absences: absences.collect(),
         calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
+        unread: Vec::new(),
     }
 }
 

@@ -139,6 +139,7 @@ fn c1_days_are_local_days_of_the_persons_department() {
         departments: vec![department("regional", "ural")],
         absences: vec![absence(1, "anna", "2026-03-02..2026-03-02", "boris")],
         calendars: BTreeMap::from([(Arc::from("ural"), Arc::new(ural))]),
+        unread: Vec::new(),
     };
     let directory = Directory::build(None, rows, LIMITS).expect("a good directory");
     let away = |at: &str| {

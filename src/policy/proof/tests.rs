@@ -79,6 +79,7 @@ fn ordered(people: &[Row], absences: &[(&str, &str, &str, &str)], orders: &[Orde
         departments: vec![department("a", "ann", "office"), department("b", "cyd", "early")],
         absences: absences.iter().enumerate().map(absence).collect(),
         calendars: calendars("c.toml", CALENDARS).expect("calendars"),
+        unread: Vec::new(),
     };
     let limits = DirectoryLimits { agents_max: 600, groups_max: 200 };
     let by = PersonId::new("eva");
@@ -370,6 +371,7 @@ fn large(hours: &str) -> Directory {
         departments: departments.collect(),
         absences: absences.collect(),
         calendars: calendars("c.toml", hours).expect("calendars"),
+        unread: Vec::new(),
     };
     let limits = DirectoryLimits { agents_max: 600, groups_max: 800 };
     Directory::build(None, rows, limits).expect("a directory")

@@ -92,6 +92,7 @@ pub fn rows() -> DirectoryRows {
         departments: vec![department("wholesale", "hans"), department("support", "hans")],
         absences: vec![],
         calendars: calendars("calendars.toml", CALENDARS).expect("calendars"),
+        unread: Vec::new(),
     }
 }
 

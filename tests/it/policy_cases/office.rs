@@ -178,6 +178,7 @@ impl Office {
             departments: self.departments.clone(),
             absences: self.absences.clone(),
             calendars: calendars("calendars.toml", &hours()).expect("good calendars"),
+            unread: Vec::new(),
         };
         let limits = DirectoryLimits { agents_max: 64, groups_max: 64 };
         Directory::build(None, rows, limits).expect("a good directory")

@@ -154,7 +154,7 @@ impl Server {
                 ),
                 None if was_closed => self.tell(
                     to.clone(),
-                    format!("Your position was opened by {supervisor}: calls are offered to you again."),
+                    format!("Your position was opened by {supervisor}: you are offered calls again when you are ready."),
                 ),
                 _ => {}
             }

@@ -48,14 +48,14 @@ fn calls_on_a_good_network_keep_the_invariants() {
 #[test]
 fn callers_and_phones_without_manners_on_a_good_network() {
     use Fault::{Dial, HangUp, Late, Pause, Policy, Refuse, Twice};
-    seeds(7_000, 2, 60, [Dial, HangUp, Late, Pause, Policy, Refuse, Twice]);
+    seeds(7_000, 1, 60, [Dial, HangUp, Late, Pause, Policy, Refuse, Twice]);
 }
 
 #[test]
 fn people_phones_and_policies_change_at_every_point() {
     let network = [Fault::Loss, Fault::Copies, Fault::Reorder, Fault::Delay, Fault::Reset];
     let machine = [Fault::Kill, Fault::Panic, Fault::Stall, Fault::Timers, Fault::Orders];
-    seeds(2_000, 3, 60, all_but(&[&network[..], &machine].concat()));
+    seeds(2_000, 2, 60, all_but(&[&network[..], &machine].concat()));
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn a_network_that_loses_repeats_delays_and_breaks() {
 #[test]
 fn workers_stand_still_and_the_client_database_fails() {
     let faults = [Fault::Stall, Fault::Database, Fault::HangUp, Fault::Refuse, Fault::Dial];
-    seeds(4_000, 3, 60, faults);
+    seeds(4_000, 2, 60, faults);
 }
 
 #[cfg(feature = "shell")]
 #[test]
 fn the_process_is_killed_and_workers_panic_again_and_again() {
-    seeds(5_000, 3, 60, all_but(&[Fault::Timers, Fault::Orders]));
+    seeds(5_000, 2, 60, all_but(&[Fault::Timers, Fault::Orders]));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn supervisors_give_orders_on_a_good_network() {
 
 #[test]
 fn supervisors_give_orders_in_the_middle_of_everything() {
-    seeds(8_200, 2, 60, all_but(&[Fault::Timers]));
+    seeds(8_200, 1, 60, all_but(&[Fault::Timers]));
 }
 
 #[test]

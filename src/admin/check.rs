@@ -40,7 +40,10 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
             let dangling = people.dangling.iter().map(dangling).collect();
-            let orders = orders(context, &config_dir);
+            let orders = orders(context, &config_dir).unwrap_or_else(|why| {
+                notes.push(format!("orders of supervisors are not in the proof (B8): {why}"));
+                Orders::default()
+            });
             if !orders.is_empty() {
                 let count = orders.iter().count();
                 notes.push(format!(
@@ -72,14 +75,16 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
 }
 
 /// What supervisors have ordered of the server that runs with this state folder.
-fn orders(context: &Context, config_dir: &Path) -> Orders {
-    let answer = Line::at(&context.folder_of(config_dir).socket())
-        .and_then(|mut line| line.ask(&Ask::Plans).ok());
-    let mut orders = answer.map(|mut answer| answer["orders"].take()).unwrap_or_default();
+fn orders(context: &Context, config_dir: &Path) -> Result<Orders, String> {
+    let Some(mut line) = Line::at(&context.folder_of(config_dir).socket()) else {
+        return Ok(Orders::default());
+    };
+    let mut answer = line.ask(&Ask::Plans).map_err(|why| why.to_string())?;
+    let mut orders = answer["orders"].take();
     for order in orders.as_array_mut().into_iter().flatten() {
         order.as_object_mut().and_then(|fields| fields.remove("gone"));
     }
-    serde_json::from_value(orders).unwrap_or_default()
+    serde_json::from_value(orders).map_err(|why| format!("the server's answer: {why}"))
 }
 
 fn proven_in_words(proven: &Proven) -> String {

@@ -23,9 +23,11 @@ pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<Import
         ImportWhat::Departments => ImportKind::Departments,
         ImportWhat::Absences => ImportKind::Absences,
     };
-    let calendars = crate::server::compile(&context.config_dir);
+    // Without hours that can be read whatever departments say is taken, and said to be unchecked.
+    let compiled = crate::server::compile(&context.config_dir);
+    let unchecked = compiled.is_err() && matches!(kind, ImportKind::Departments);
     let calendars: Vec<_> =
-        calendars.map_or_else(|_| Vec::new(), |c| c.calendars.keys().cloned().collect());
+        compiled.map_or_else(|_| Vec::new(), |c| c.calendars.keys().cloned().collect());
     let options = ImportOptions {
         actor: context.actor(),
         numbers: &config.settings.numbers,
@@ -41,7 +43,12 @@ pub(super) fn import_file(context: &Context, args: &ImportArgs) -> Result<Import
         true => import(&mut db, kind, &args.file, options, &mut progress_bar(kind.as_str())),
         false => import(&mut db, kind, &args.file, options, &mut |_| {}),
     };
-    Ok(report?)
+    let mut report = report?;
+    if unchecked {
+        let note = "calendars are not checked: the configuration has errors (telefonist check)";
+        report.notes.push(note.to_owned());
+    }
+    Ok(report)
 }
 
 pub(super) fn import_text(report: &ImportReport, file: &Path, dry_run: bool) -> String {

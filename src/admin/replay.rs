@@ -21,7 +21,7 @@ use super::output::{Failure, Printed};
 use crate::config::{Config, read};
 use crate::domain::{Directory, DirectoryRecord, DirectoryRows, PersonId, TrunkId};
 use crate::policy::{
-    Decision, Grounds, Names, Policy, Presence, Problem, Sources, calendars_as_read,
+    Decision, Grounds, Names, Policy, Presence, Sources, calendars_as_read, lacking_calendars,
 };
 use crate::rehearsal::{Arrival, Rules, Seen};
 use crate::server::CALENDARS_FILE;
@@ -98,9 +98,9 @@ fn checked(
         Ok(directory) => {
             // What is wrong with the people themselves is no fault of this policy; that it lacks their
             // calendars is.
-            let lacks = |problem: &Problem| problem.message.contains("there is no calendar");
             let mut found = policy.check(&directory);
-            found.retain(|problem| problem.is_error() && (problem.line > 0 || lacks(problem)));
+            found.retain(|problem| problem.line > 0 && problem.is_error());
+            found.extend(lacking_calendars(&directory));
             if !found.is_empty() {
                 found.extend(std::mem::take(&mut policy.warnings));
                 found.sort_by_key(|problem| (problem.line, problem.column));

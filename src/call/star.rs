@@ -98,8 +98,7 @@ impl Calls {
 
 /// The supervisor who closed the agent's position.
 fn closed_by(env: &Env<'_>, agent: AgentId) -> Option<PersonId> {
-    let person = env.directory.person(agent)?;
-    Some(env.directory.position_closed(&person.id)?.by.clone())
+    Some(env.directory.position_closed_at(agent)?.by.clone())
 }
 
 /// Whether anything was cleared.

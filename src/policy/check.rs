@@ -14,7 +14,9 @@ use super::problem::{Problem, Severity, Source, did_you_mean};
 use super::rule::End;
 use super::target::{Target, Which, Who};
 use super::{Emergency, Policy};
-use crate::domain::{Absence, DepartmentId, Directory, GroupName, Order, Person, PersonId, Role};
+use crate::domain::{
+    Absence, Department, DepartmentId, Directory, GroupName, Order, Person, PersonId, Role,
+};
 
 /// Steps of the search for circles of deputies; with fewer overlapping absences it is exhaustive.
 const CIRCLE_STEPS_MAX: usize = 100_000;
@@ -224,6 +226,7 @@ pub fn check_directory(directory: &Directory) -> Vec<Problem> {
         person_problems(directory, person, &mut found);
     }
     departments(directory, &mut found);
+    found.extend(lacking_calendars(directory));
     for absence in directory.absences() {
         absence_problems(directory, absence, &mut found);
     }
@@ -256,6 +259,17 @@ fn person_problems(directory: &Directory, person: &Person, found: &mut Vec<Probl
     }
 }
 
+/// Departments whose hours the configuration does not have.
+pub fn lacking_calendars(directory: &Directory) -> Vec<Problem> {
+    let lacks = |d: &&Department| directory.calendar(&d.calendar).is_none();
+    let problem = |department: &Department| {
+        let (id, calendar) = (&department.id, &department.calendar);
+        let hint = did_you_mean(calendar, directory.calendar_names());
+        error(format!("department {id}: there is no calendar `{calendar}`"), hint)
+    };
+    directory.departments().filter(lacks).map(problem).collect()
+}
+
 fn departments(directory: &Directory, found: &mut Vec<Problem>) {
     let mut claimed: BTreeMap<&str, &DepartmentId> = BTreeMap::new();
     for department in directory.departments() {
@@ -271,12 +285,6 @@ fn departments(directory: &Directory, found: &mut Vec<Problem>) {
             department.deputy_head.as_ref().filter(|d| directory.agent(d).is_none())
         {
             found.push(warning(format!("department {id}: its deputy head {deputy} has left")));
-        }
-        if directory.calendar(&department.calendar).is_none() {
-            let calendar = &department.calendar;
-            let hint = did_you_mean(calendar, directory.calendar_names());
-            let message = format!("department {id}: there is no calendar `{calendar}`");
-            found.push(error(message, hint));
         }
         for region in &department.regions {
             if let Some(other) = claimed.insert(region, id) {

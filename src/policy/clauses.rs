@@ -75,13 +75,13 @@ fn setting(files: &[NamedText<'_>], file: &str, key: &str) -> Option<String> {
 }
 
 /// Clause, file, key and the value with which it does not carry the clause out.
-const OFF: &[(&str, &str, &str, &str)] = &[("C4", "telefonist.toml", "lock_after", "\"never\"")];
+const OFF: &[(&str, &str, &str, &str)] = &[("C4", "telefonist.toml", "lock_after", "never")];
 
 fn is_set(files: &[NamedText<'_>], (_, file, key, value): &(&str, &str, &str, &str)) -> bool {
     let text = files.iter().find(|(name, _)| name == file).map_or("", |(_, text)| text);
     let values = text.lines().filter_map(|line| line.trim().strip_prefix(key));
     let mut values = values.filter_map(|rest| rest.trim_start().strip_prefix('='));
-    values.any(|found| found.trim_start().starts_with(value))
+    values.any(|found| found.trim_start().trim_start_matches(['"', '\'']).starts_with(value))
 }
 
 /// Settings whose defaults carry a clause out, whatever the rules say.
@@ -465,10 +465,12 @@ mod tests {
         let set = clauses(&[("telefonist.toml", "[people]\nlock_after = 2\n")], &named);
         let set = set.iter().find(|l| l.clause == "C4").expect("a clause");
         assert_eq!(set.places, ["telefonist.toml:2 lock_after"]);
-        let off = "[people]\nlock_after = \"never\"\n";
-        let off = clauses(&[("telefonist.toml", off)], &named);
-        let off = off.iter().find(|l| l.clause == "C4").expect("a clause");
-        assert!(!off.covered && off.places.is_empty(), "who misses a call is not locked");
+        for off in ["lock_after = \"never\"\n", "lock_after='never' # all day\n"] {
+            let off = format!("[people]\n{off}");
+            let off = clauses(&[("telefonist.toml", &off)], &named);
+            let off = off.iter().find(|l| l.clause == "C4").expect("a clause");
+            assert!(!off.covered && off.places.is_empty(), "who misses a call is not locked");
+        }
         assert_eq!(line("A4").places, ["policy.toml:1 grace_days"]);
         assert_eq!(
             unknown_clauses(&[("Z9".into(), 3, "rule x".into())]),

@@ -43,7 +43,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 pub use calendars::{calendars, calendars_as_read};
-pub use check::check_directory;
+pub use check::{check_directory, lacking_calendars};
 pub use choice::{Pick, TOGETHER_MAX};
 pub use clauses::{ClauseLine, clauses, unknown_clauses};
 pub use course::{Stand, following};

@@ -265,11 +265,10 @@ const UNREAD_MAX: u32 = 20;
 
 /// Absences whose days or kind are none.
 fn unread(connection: &Connection) -> rusqlite::Result<Vec<Arc<str>>> {
+    let kinds = ABSENCE_KINDS.map(|(_, name)| format!("'{name}'")).join(", ");
     let text = format!(
         "SELECT {ABSENCE_COLUMNS} FROM absences WHERE date(first_day) IS NOT first_day \
-                        OR date(last_day) IS NOT last_day \
-                        OR kind NOT IN ('business_trip', 'leave', 'sickness', 'other') \
-                        ORDER BY id LIMIT ?1"
+         OR date(last_day) IS NOT last_day OR kind NOT IN ({kinds}) ORDER BY id LIMIT ?1"
     );
     let mut query = connection.prepare_cached(&text)?;
     let rows = query.query_map([UNREAD_MAX], |row| {

@@ -161,6 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_holds_its_lines_holds_them_whole_in_order_and_not_for_ever() {
+        let held = || HELD.with_borrow(|held| held.clone());
+        let say = |line: &str| {
+            let written = Lines { json: false }.write(line.as_bytes());
+            assert_eq!(written.ok(), Some(line.len()));
+        };
+        say("at once\n");
+        assert_eq!(held(), None);
+        write_held();
+        say("one\n");
+        say("two\r\nthree\n");
+        assert_eq!(held().as_deref(), Some(&b"one\ntwo\n  | three\n"[..]));
+        // More than there is room for goes at once, after what was held.
+        say(&format!("{}\n", "x".repeat(HELD_BYTES_MAX)));
+        assert_eq!(held().as_deref(), Some(&b""[..]));
+        say("four\n");
+        write_held();
+        assert_eq!(held().as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
     fn one_line_of_a_kind_passes() {
         let limit = RateLimit::new(Duration::from_secs(3_600));
         assert_eq!(limit.pass("a"), Some(0));

@@ -106,6 +106,18 @@ fn an_absence_that_nobody_can_read_is_an_error_and_not_silence() {
 }
 
 #[test]
+fn departments_come_in_under_a_broken_configuration_and_their_hours_are_said_to_be_unchecked() {
+    let scene = Scene::new();
+    let file = format!("{}/config/departments.csv", env!("CARGO_MANIFEST_DIR"));
+    let people = format!("{}/config/people.csv", env!("CARGO_MANIFEST_DIR"));
+    scene.ok(&["import", "people", &people]);
+    assert!(!scene.ok(&["import", "departments", &file, "--dry-run"]).contains("not checked"));
+    scene.edit("policy.toml", "[[rule]]", "[[rul]]");
+    let said = scene.ok(&["import", "departments", &file]);
+    assert!(said.contains("calendars are not checked: the configuration has errors"), "{said}");
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let scene = Scene::new();
     assert_eq!(scene.run(&["fly"]).status.code(), Some(2));

@@ -468,10 +468,8 @@ fn b8_a_call_is_not_moved_to_where_it_waits_alone_but_to_one_of_its_queues() {
     assert!(why.contains("waits for role operator already"), "{why}");
 }
 
-#[test]
-fn b8_whom_the_hand_took_a_call_from_a_later_step_may_name() {
-    let route = r#"{ to = "person hans", ring = "20s", wait = "60s" },
-                   { to = "head of support", ring = "20s", wait = "60s" },"#;
+/// A key client waits for Hans, who is on a call, as Ole is; what Hans was offered.
+fn waits_for_hans(route: &str) -> (World, Message) {
     let mut w = routed("", route, OPERATORS);
     w.register("hans", HANS);
     w.register("ole", OLE);
@@ -479,6 +477,14 @@ fn b8_whom_the_hand_took_a_call_from_a_later_step_may_name() {
     let hans = w.talk("03023125001", "b2", HANS).0;
     w.invite("03023125001", "a1", OFFER);
     w.response(TRUNK, 180);
+    (w, hans)
+}
+
+#[test]
+fn b8_whom_the_hand_took_a_call_from_a_later_step_may_name() {
+    let route = r#"{ to = "person hans", ring = "20s", wait = "60s" },
+                   { to = "head of support", ring = "20s", wait = "60s" },"#;
+    let (mut w, hans) = waits_for_hans(route);
     let call = arrived(&w);
     move_call(&mut w, call, "operator", "hans").expect("moved");
     hangs_up(&mut w, HANS, &hans);
@@ -513,13 +519,7 @@ fn b10_whom_a_step_let_go_of_a_later_one_may_name() {
     let route = r#"{ to = "person hans", ring = "20s", wait = "20s" },
                    { to = "role operator", ring = "20s", wait = "20s", only = true },
                    { to = "head of support", ring = "20s", wait = "60s" },"#;
-    let mut w = routed("", route, OPERATORS);
-    w.register("hans", HANS);
-    w.register("ole", OLE);
-    busy(&mut w, "b1", OLE);
-    let hans = w.talk("03023125001", "b2", HANS).0;
-    w.invite("03023125001", "a1", OFFER);
-    w.response(TRUNK, 180);
+    let (mut w, hans) = waits_for_hans(route);
     w.run(secs(41));
     assert_eq!(steps(&w).pop().expect("a step").0, "head of support");
     hangs_up(&mut w, HANS, &hans);

@@ -16,7 +16,9 @@ impl Check for Order {
 
     fn event(&mut self, sim: &Sim, _: usize, what: &What) -> Found {
         let What::Offered { call, agent, step, .. } = what else { return Ok(()) };
-        if !sim.is_undisturbed() {
+        // A queue that opens again has the callers of the worker who hears of it first a moment sooner.
+        let heard = sim.now > sim.told_all + Duration::from_millis(50);
+        if !sim.is_undisturbed() || !heard {
             return Ok(());
         }
         let Some(story) = sim.book.stories.get(call) else { return Ok(()) };

@@ -200,8 +200,9 @@ fn offered(
     let reasons: Vec<_> =
         verdicts.filter_map(|v| v.may_ring(agent.as_str(), reached)).flatten().collect();
     let heard = sim.now > sim.told_all + Duration::from_millis(50);
-    // One worker keeps the board's groups, each its own callers: for a moment they know different orders.
-    must(!reasons.is_empty() || !heard, || {
+    // One worker keeps the board's groups, each its own callers: for a moment, and while one stands still,
+    // they know different orders.
+    must(!reasons.is_empty() || !heard || !sim.is_undisturbed(), || {
         format!("{agent} is offered {key}, whom the paper gives {verdict:?}")
     })?;
     let now = by_paper(sim, &newest.office(), story);

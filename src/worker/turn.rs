@@ -175,7 +175,7 @@ impl Turning {
         }
         if built.writer.wants_rotation() {
             let at = self.wall.wall(self.clock.now());
-            built.writer.rotate(at, &built.state.checkpoint());
+            built.writer.rotate(at, &built.state);
         }
         journal
     }

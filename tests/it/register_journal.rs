@@ -161,7 +161,7 @@ fn a_new_segment_begins_with_a_checkpoint_and_the_old_ones_are_not_needed() {
         writer.append(events);
         events.iter().for_each(|e| holds.apply(e));
         if writer.wants_rotation() {
-            writer.rotate(after(i64::from(n) * 100), &holds.checkpoint());
+            writer.rotate(after(i64::from(n) * 100), &holds);
             rotations += 1;
         }
     }
@@ -194,7 +194,7 @@ fn what_is_not_projected_or_too_young_is_not_deleted() {
     let state = State::new();
     let (journal, mut writer) = state.run(&[]);
     writer.append(&whole_call(key(1), 0));
-    writer.rotate(after(1), &[]);
+    writer.rotate(after(1), &Holds::default());
     let before = Segment::list(journal.dir()).expect("list");
     let mut projector = state.projector();
     let pruned = projector.prune(Duration::ZERO, SystemTime::now()).expect("pruned");
@@ -307,7 +307,7 @@ fn a_segment_that_cannot_be_begun_leaves_the_old_one_in_use() {
     assert!(writer.wants_rotation());
     let next = Segment { run: 1, source: worker(0), count: 1 };
     fs::create_dir(next.path(&state.journal())).expect("something in the way");
-    writer.rotate(after(1), &[]);
+    writer.rotate(after(1), &Holds::default());
     assert_eq!(writer.health().rotations_failed, 1);
     assert!(!writer.wants_rotation(), "not again at once");
     writer.append(&[arrived(key(2), 1)]);
@@ -329,10 +329,8 @@ fn a_follower_sees_every_event_once_while_segments_come_and_go() {
         second.append(&[arrived(key(1_000 + n), ms + 5)]);
         first.append(&[arrived(key(n), ms)]);
         if n % 7 == 3 {
-            first.rotate(
-                after(ms),
-                &(0..=n).map(|n| arrived(key(n), i64::from(n) * 10)).collect::<Vec<_>>(),
-            );
+            let held = (0..=n).map(|n| arrived(key(n), i64::from(n) * 10));
+            first.rotate(after(ms), &holding(held));
         }
         for (follower, told) in [&mut early, &mut late].into_iter().zip(&mut told) {
             told.extend(follower.step(1_000).expect("read").into_iter().map(|l| (l.at, l.source)));

@@ -37,7 +37,7 @@ fn the_victim_of_the_kill() {
         writer.append(events);
         events.iter().for_each(|e| holds.apply(e));
         if writer.wants_rotation() {
-            writer.rotate(start(), &holds.checkpoint());
+            writer.rotate(start(), holds);
         }
     };
     for call in holds.calls.keys().copied().collect::<Vec<_>>() {

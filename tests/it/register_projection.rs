@@ -167,7 +167,7 @@ fn a_checkpoint_counts_nothing_twice() {
     let checkpoint = put(&mut writer, &whole_call(key(1), 0)[..7]);
     let before = everything(&state.project());
     for n in 0..3 {
-        writer.rotate(after(10_000 + n), &checkpoint);
+        writer.rotate(after(10_000 + n), &holding(checkpoint.clone()));
         assert_eq!(everything(&state.project()), before);
     }
 }
@@ -180,7 +180,7 @@ fn a_new_register_takes_from_a_checkpoint_what_older_segments_said() {
     let events = &whole_call(key(1), 0)[..9];
     writer.append(events);
     events.iter().for_each(|e| holds.apply(e));
-    writer.rotate(after(10_000), &holds.checkpoint());
+    writer.rotate(after(10_000), &holds);
     state.projector().catch_up().expect("projected");
     state.projector().prune(Duration::ZERO, SystemTime::now()).expect("pruned");
     assert_eq!(state.segments().len(), 1);

@@ -11,7 +11,9 @@ use telefonist::domain::{CallKey, ClientId, Number, ShardId};
 use telefonist::policy::{
     Candidate, Ending, Explanation, FactShown, Presence, RuleTried, StepShown,
 };
-use telefonist::store::journal::{Files, Journal, Segment, Sink, Source, Writer, WriterLimits};
+use telefonist::store::journal::{
+    Files, Journal, Segment, Sink, Source, State as Holds, Writer, WriterLimits,
+};
 use telefonist::store::register::{Projector, Register};
 use telefonist::switch::{ClientRef, Direction, Event, OfferResult, Outcome, Party, What};
 
@@ -250,6 +252,13 @@ pub fn whole_call(call: CallKey, ms: i64) -> Vec<Event> {
         dialog(call, ms + 3_100, Party::Callee, 1),
         ended(call, ms + 90_000, Party::Caller, Outcome::Answered),
     ]
+}
+
+/// What holds after these.
+pub fn holding(events: impl IntoIterator<Item = Event>) -> Holds {
+    let mut holds = Holds::default();
+    events.into_iter().for_each(|event| holds.apply(&event));
+    holds
 }
 
 /// A disk with a number of bytes left; a write that does not fit is taken in part, then refused.

@@ -4,6 +4,7 @@
 //! `checkpoint()` to `Writer::rotate`. Applying a checkpoint's events again, or half of them, changes
 //! nothing. Knows no files, and neither dialogs nor bindings from the inside.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -189,12 +190,19 @@ impl State {
 
     /// Everything that still holds, as events: each call's, then bindings, then agents.
     pub fn checkpoint(&self) -> Vec<Event> {
-        let mut events: Vec<Event> =
-            self.calls.values().flat_map(OpenCall::events).cloned().collect();
-        events.extend(self.bindings.values().cloned());
-        events.extend(self.agents.iter().flat_map(|(person, state)| state.events(person)));
-        events.extend(self.ordered.clone());
-        events
+        self.held().into_iter().map(Cow::into_owned).collect()
+    }
+
+    /// The same for whoever only reads it: a worker's callers wait meanwhile.
+    pub fn held(&self) -> Vec<Cow<'_, Event>> {
+        let calls = self.calls.values().flat_map(OpenCall::events);
+        let agents = self.agents.iter().flat_map(|(person, state)| state.events(person));
+        calls
+            .chain(self.bindings.values())
+            .map(Cow::Borrowed)
+            .chain(agents.map(Cow::Owned))
+            .chain(self.ordered.iter().map(Cow::Borrowed))
+            .collect()
     }
 
     /// What supervisors have ordered (clause B8).

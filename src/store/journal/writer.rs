@@ -11,6 +11,7 @@
 //! survives a killed process, not a power cut. One writer belongs to one worker (`&mut`); its clock
 //! are the events' own times.
 
+use std::borrow::Cow;
 use std::io;
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use super::backlog::{Backlog, Dropped};
 use super::line;
 use super::segment::Segment;
 use super::sink::Sink;
+use super::state::State;
 use crate::switch::{Event, What};
 
 /// A segment of this size asks to be left, bytes.
@@ -114,23 +116,24 @@ impl Writer {
         if let Err(why) = writer.begin_segment() {
             writer.fail(at, why);
         }
-        writer.checkpoint(at, checkpoint);
+        let held: Vec<_> = checkpoint.iter().map(Cow::Borrowed).collect();
+        writer.checkpoint(at, &held);
         writer
     }
 
     /// Writes the events of one turn, in order. The outputs of the turn may leave when this returns.
     pub fn append(&mut self, events: &[Event]) {
-        self.put(events, false);
+        self.put(events.iter(), false);
     }
 
-    fn put(&mut self, events: &[Event], fixed: bool) {
-        let Some(now) = events.last().map(|e| e.at) else { return };
+    fn put<'e>(&mut self, events: impl Iterator<Item = &'e Event> + Clone, fixed: bool) {
+        let Some(now) = events.clone().last().map(|e| e.at) else { return };
         if !self.begun || !self.backlog.is_empty() {
             self.keep(events, 0, fixed);
             return self.flush(now);
         }
         self.buffer.clear();
-        for event in events {
+        for event in events.clone() {
             line::encode(event, &mut self.buffer);
         }
         let (taken, error) = write_all(self.sink.as_mut(), &self.buffer);
@@ -172,10 +175,10 @@ impl Writer {
         self.segment_bytes >= self.rotate_at && self.begun && self.backlog.is_empty()
     }
 
-    /// Goes on in a new segment that begins with `checkpoint`: what still holds of this worker's
-    /// state, each event with the time at which it first happened. Once the older segments are
+    /// Goes on in a new segment that begins with a checkpoint of `state`: what still holds of this
+    /// worker's, each event with the time at which it first happened. Once the older segments are
     /// projected, nothing needs them. If a new file cannot be made, the old one goes on.
-    pub fn rotate(&mut self, at: Timestamp, checkpoint: &[Event]) {
+    pub fn rotate(&mut self, at: Timestamp, state: &State) {
         if !self.begun || !self.backlog.is_empty() {
             return;
         }
@@ -188,7 +191,7 @@ impl Writer {
             tracing::warn!(segment = %old, %why, "journal: no new segment; the old one goes on");
             return;
         }
-        self.checkpoint(at, checkpoint);
+        self.checkpoint(at, &state.held());
     }
 
     /// How it is.
@@ -217,17 +220,16 @@ impl Writer {
         Ok(())
     }
 
-    fn checkpoint(&mut self, at: Timestamp, events: &[Event]) {
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let mut lines = vec![Event { at, what: What::Checkpoint { events: count } }];
-        lines.extend_from_slice(events);
-        self.put(&lines, true);
+    fn checkpoint(&mut self, at: Timestamp, held: &[Cow<'_, Event>]) {
+        let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
+        let head = Event { at, what: What::Checkpoint { events: count } };
+        self.put(std::iter::once(&head).chain(held.iter().map(AsRef::as_ref)), true);
         // A state that fills a segment by itself must not be written again and again.
         self.rotate_at = self.limits.segment_bytes_max.max(2 * self.segment_bytes);
     }
 
     /// Keeps what the disk has not: all of `events` after their first `taken` bytes.
-    fn keep(&mut self, events: &[Event], taken: usize, fixed: bool) {
+    fn keep<'e>(&mut self, events: impl Iterator<Item = &'e Event>, taken: usize, fixed: bool) {
         let before = self.backlog.dropped();
         let mut end = 0;
         let mut line = Vec::new();

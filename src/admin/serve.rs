@@ -17,6 +17,7 @@ pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
     let shell = &compiled.config.shell;
     telemetry::start(shell.log_format == LogFormat::Json, &shell.log_level);
     tell_of_panics();
+    without_huge_pages();
     for problem in &compiled.config.warnings {
         tracing::warn!(%problem, "configuration");
     }
@@ -28,6 +29,14 @@ pub(super) fn serve(context: &Context) -> Result<Printed, Failure> {
     };
     Server::start_compiled(options, compiled)?.run()?;
     Ok(Printed::new("", Value::Null))
+}
+
+/// The first touch of a huge page clears two megabytes while a caller waits, for a process that grows
+/// a little with each call.
+fn without_huge_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "memory comes in huge pages where the system likes it");
+    }
 }
 
 /// A panic's place belongs into the log, in its format.

@@ -8,6 +8,7 @@
 // The shell: threads, the wall clock, locks that no call waits for.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod aside;
 mod control;
 mod folder;
 mod hub;

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use super::{hub::Hub, lock};
+use super::{aside::step_aside, hub::Hub, lock};
 
 #[derive(Default)]
 pub(super) struct Proving {
@@ -41,7 +41,11 @@ impl Hub {
         }
         let hub = self.clone();
         let thread = std::thread::Builder::new().name("proof".into());
-        match thread.spawn(move || hub.prove_until_nothing_changes()) {
+        let prove = move || {
+            step_aside();
+            hub.prove_until_nothing_changes();
+        };
+        match thread.spawn(prove) {
             Ok(_) => state.running = true,
             Err(error) => tracing::warn!(%error, "the policy is not proven"),
         }

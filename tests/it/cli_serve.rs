@@ -70,6 +70,40 @@ fn it_says_how_it_is_and_drains_on_sigterm() {
     assert!(events.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
 }
 
+/// So often it is asked before a test gives up; each asking takes a program's start.
+const LOOKS_MAX: u32 = 1_000;
+
+/// The threads of `process` that run only where nobody else wants the processor.
+fn aside(process: u32) -> Vec<String> {
+    const SCHED_IDLE: &str = "5";
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    let name = |stat: String| {
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        // The 41st field of all, proc_pid_stat(5).
+        (rest.split_whitespace().nth(38)? == SCHED_IDLE).then(|| name.to_owned())
+    };
+    stats.filter_map(name).collect()
+}
+
+#[test]
+fn no_call_waits_for_the_register_or_for_a_huge_page() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let process = server.child.id();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    assert!(status.contains("THP_enabled:\t0"), "{status}");
+    // It steps aside once it has caught up.
+    let mut looks = 0;
+    while !aside(process).iter().any(|thread| thread == "register-aside") {
+        looks += 1;
+        assert!(looks < LOOKS_MAX, "{:?}", aside(process));
+        scene.ok(&["status"]);
+    }
+    assert!(aside(process).iter().all(|thread| !thread.starts_with("worker")), "calls come first");
+}
+
 #[test]
 fn metrics_are_prometheus_text_and_name_no_call() {
     let scene = Scene::with_company();

@@ -170,7 +170,7 @@ impl Replay<'_> {
             return Ok(());
         };
         let again = grounds.replay(&policy, &then);
-        let as_recorded = again.explanation == *explanation
+        let as_recorded = again.explanation.is_as_recorded(explanation)
             && *again.rule == *past.rule
             && *again.clause == *past.clause;
         match as_recorded {

@@ -68,8 +68,10 @@ pub(super) fn read_again(env: &Env<'_>, call: &mut Call, which: impl Fn(&Call, u
         // A step's words are its own within a route.
         let found = moves.get(&i).or_else(|| fresh.iter().find(|f| f.to == step.to));
         let found = found.filter(|_| chosen.contains(&i));
-        if let Some(Step { people, stands_in_for, queues, note, .. }) = found.cloned() {
-            (step.people, step.stands_in_for) = (people, stands_in_for);
+        let found = found.cloned();
+        if let Some(Step { people, fingerprint, stands_in_for, queues, note, .. }) = found {
+            (step.people, step.fingerprint) = (people, fingerprint);
+            step.stands_in_for = stands_in_for;
             (step.queues, step.note) = (queues, note);
         }
     }

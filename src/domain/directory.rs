@@ -107,6 +107,8 @@ pub struct Group {
     pub queue: QueueId,
     /// Its people, ordered by agent.
     pub members: Vec<AgentId>,
+    /// Of its people's names, so that a record tells another group from this one without a list.
+    pub fingerprint: Arc<str>,
     /// Which supervisor closed its queue (clause B8).
     pub closed_by: Option<PersonId>,
 }
@@ -296,8 +298,17 @@ impl Directory {
             self.by_queue.insert(queue, key.clone());
             let name = GroupName { role: role.clone(), department: department.clone() };
             let closed_by = self.orders.closed(&name).cloned();
-            self.groups.insert(key, Group { role, department, queue, members, closed_by });
+            let fingerprint = self.fingerprint(&members);
+            let group = Group { role, department, queue, members, fingerprint, closed_by };
+            self.groups.insert(key, group);
         }
+    }
+
+    /// A short word for these people in this order: others have another.
+    pub fn fingerprint(&self, people: &[AgentId]) -> Arc<str> {
+        record::fingerprint(
+            people.iter().filter_map(|agent| Some(self.person(*agent)?.id.as_str())),
+        )
     }
 
     fn fill_places(&mut self) {

@@ -126,18 +126,26 @@ impl Crowd {
         }
         crowd
     }
+
+    fn counts(&self) -> [(u32, &'static str); 4] {
+        [
+            (self.free, "free"),
+            (self.busy, "busy"),
+            (self.gone, "gone"),
+            (self.unknown, "presence unknown"),
+        ]
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u32 {
+        self.counts().iter().map(|(count, _)| count).sum()
+    }
 }
 
 /// `3 others: 2 free, 1 gone`.
 impl std::fmt::Display for Crowd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts = [
-            (self.free, "free"),
-            (self.busy, "busy"),
-            (self.gone, "gone"),
-            (self.unknown, "presence unknown"),
-        ];
-        let all: u32 = counts.iter().map(|(count, _)| count).sum();
+        let (counts, all) = (self.counts(), self.count());
         let words = counts.iter().filter(|(count, _)| *count > 0);
         let words: Vec<String> = words.map(|(count, what)| format!("{count} {what}")).collect();
         write!(f, "{all} others: {}", words.join(", "))
@@ -177,6 +185,9 @@ pub struct Step {
     pub clause: Arc<str>,
     /// Whose phones may ring; may be empty (then `note` says why).
     pub people: Arc<[Member]>,
+    /// Of all their names, if an explanation does not name them all. Left out of JSON if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Arc<str>>,
     /// For whom they stand in (clause C1). Left out of JSON if for nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_in_for: Option<PersonId>,
@@ -210,6 +221,9 @@ pub struct StepShown {
     /// More of them, who are only counted. Left out of JSON if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub others: Option<Crowd>,
+    /// As [`Step::fingerprint`]; absent in old records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Arc<str>>,
     /// As [`Step::queues`].
     pub queues: Vec<QueueId>,
     /// As [`Step::ring`].
@@ -259,6 +273,7 @@ impl StepShown {
             clause: step.clause.clone(),
             people: people.iter().map(candidate).collect(),
             others: (!rest.is_empty()).then(|| Crowd::of(rest.iter().map(counted))),
+            fingerprint: step.fingerprint.clone(),
             queues: step.queues.clone(),
             ring: step.ring,
             wait: step.wait,
@@ -367,6 +382,17 @@ pub struct Explanation {
     pub notes: Vec<Arc<str>>,
 }
 
+impl Explanation {
+    /// It says what was recorded. Records of before the fingerprints say nothing of whom they only count.
+    pub fn is_as_recorded(&self, recorded: &Explanation) -> bool {
+        let mut recorded = recorded.clone();
+        for (old, new) in recorded.steps.iter_mut().zip(&self.steps) {
+            old.fingerprint = old.fingerprint.take().or_else(|| new.fingerprint.clone());
+        }
+        *self == recorded
+    }
+}
+
 /// The answer to `decide`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -393,6 +419,7 @@ mod tests {
             to: "role operator".into(),
             clause: "B4".into(),
             people: (0..count).map(member).collect(),
+            fingerprint: None,
             stands_in_for: None,
             queues: Vec::new(),
             ring: Duration::ZERO,

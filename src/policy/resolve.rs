@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::course::Named;
 use super::fields::Words;
-use super::plan::{Member, Presence, Step, StepShown};
+use super::plan::{Member, NAMED_MAX, Presence, Step, StepShown};
 use super::rule::StepRule;
 use super::seen::Seen;
 use super::target::{Target, Which, Who};
@@ -59,6 +59,8 @@ struct Meant {
     agents: Vec<AgentId>,
     for_whom: Option<PersonId>,
     group: Option<QueueId>,
+    /// The group's.
+    fingerprint: Option<Arc<str>>,
     /// Other groups may help this one.
     helped: bool,
     notes: Vec<String>,
@@ -130,11 +132,15 @@ impl<'a> Resolver<'a> {
                 open.map(|member| self.directory.own_queue(member.agent)).collect()
             }
         };
+        let fingerprint = (people.len() > NAMED_MAX).then(|| {
+            meant.fingerprint.unwrap_or_else(|| self.directory.fingerprint(&meant.agents))
+        });
         let note = meant.notes.join("; ");
         Step {
             to: rule.text.clone(),
             clause: rule.clause.clone(),
             people,
+            fingerprint,
             stands_in_for: meant.for_whom,
             queues,
             ring: rule.ring,
@@ -229,6 +235,7 @@ impl<'a> Resolver<'a> {
                         Meant {
                             agents: group.members.clone(),
                             group: Some(group.queue),
+                            fingerprint: Some(group.fingerprint.clone()),
                             helped: help.is_some(),
                             notes,
                             ..Meant::default()

@@ -11,7 +11,7 @@ use telefonist::store::register::Projector;
 use telefonist::switch::{Direction, Event, Outcome, Party, What};
 
 use super::cli_scene::{Scene, out};
-use super::policy_cases::office::{CALENDARS, Call, Office, client, office, stranger};
+use super::policy_cases::office::{CALENDARS, Call, Office, client, office, person, stranger};
 use super::register_scenario::worker;
 
 /// Calls of one run of the server; spread over working hours, nights and both nights of daylight saving.
@@ -385,6 +385,74 @@ fn who_rings_first_or_together_is_another_way_and_is_shown() {
         let said = scene.ok(&["replay", "--policy", &file]);
         assert!(said.contains(shown), "{more}: {said}");
     }
+}
+
+/// Two groups that differ only in people whom an explanation counts without naming them.
+fn crew_and_squad() -> Office {
+    let both = (1..=30).map(|n| (format!("c{n:02}"), "crew squad"));
+    let crew = ("x31".to_owned(), "crew");
+    let squad = ("y31".to_owned(), "squad");
+    let people = both.chain([crew, squad]);
+    let people = people.map(|(id, roles)| person(&id, roles, "sales_support"));
+    people.fold(office(), Office::with).setting("role operator\",  ", "role crew\",  ")
+}
+
+#[test]
+fn people_beyond_those_named_make_another_way() {
+    let scene = Scene::new();
+    run(&scene, 0, &crew_and_squad(), &mut 11);
+    project(&scene);
+    let shipped = std::fs::read_to_string(scene.config().join("policy.toml")).expect("there");
+    let with = |role: &str| {
+        let text = shipped.replace("role operator\",  ", &format!("role {role}\",  "));
+        scene.write(&format!("{role}.toml"), text.as_bytes())
+    };
+    let same = replayed(&scene, &with("crew"), &[]);
+    assert_eq!((&same["reproduced"], &same["elsewhere"]), (&PER_RUN.into(), &0.into()), "{same}");
+    let squad = with("squad");
+    let other = replayed(&scene, &squad, &[]);
+    assert_ne!(other["elsewhere"], 0, "{other}");
+    let steps = |which: &str| other["moved"][0][which]["steps"].as_array().cloned().expect("steps");
+    let crew = |step: &&Value| step["others"] == 7;
+    let (old, new) = (steps("old"), steps("new"));
+    let (old, new) = (old.iter().find(crew), new.iter().find(crew));
+    let (old, new) = (old.expect("24 are named"), new.expect("24 are named"));
+    assert_eq!(old["people"], new["people"]);
+    assert_ne!(old["fingerprint"], new["fingerprint"]);
+    let said = scene.ok(&["replay", "--policy", &squad]);
+    assert!(said.contains("role crew [31 people]"), "{said}");
+}
+
+#[test]
+fn a_record_of_before_the_fingerprints_is_reproduced_and_a_wrong_one_is_found() {
+    let scene = Scene::new();
+    run(&scene, 0, &crew_and_squad(), &mut 11);
+    project(&scene);
+    let policy = scene.config().join("policy.toml").display().to_string();
+    let db = rusqlite::Connection::open(scene.state().join("register.db")).expect("opened");
+    let mut all = db.prepare("SELECT call, json FROM explanations").expect("sql");
+    let all = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    let all: Vec<(String, String)> = all.map(|row| row.expect("a row")).collect();
+    let change = |how: &dyn Fn(&mut Value)| {
+        for (call, json) in &all {
+            let mut json: Value = serde_json::from_str(json).expect("json");
+            json["steps"].as_array_mut().expect("steps").iter_mut().for_each(how);
+            let row = (json.to_string(), call);
+            db.execute("UPDATE explanations SET json = ?1 WHERE call = ?2", row).expect("changed");
+        }
+    };
+    change(&|step| {
+        step.as_object_mut().expect("a step").remove("fingerprint");
+    });
+    let without = replayed(&scene, &policy, &[]);
+    assert_eq!(without["reproduced"], PER_RUN, "{without}");
+    change(&|step| {
+        if !step["fingerprint"].is_null() {
+            step["fingerprint"] = "0123456789abcdef".into();
+        }
+    });
+    let report = out(&scene.run(&["replay", "--policy", &policy]));
+    assert!(report.contains("  not as recorded: "), "{report}");
 }
 
 #[test]

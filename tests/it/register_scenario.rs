@@ -121,6 +121,7 @@ pub fn explanation() -> Explanation {
         clause: clause.into(),
         people,
         others: None,
+        fingerprint: None,
         queues: Vec::new(),
         ring: std::time::Duration::from_secs(20),
         wait: std::time::Duration::from_secs(40),

@@ -60,15 +60,16 @@ pub(super) struct Report {
 /// What goes without saying of a group.
 const LONGEST_IDLE: &str = "longest idle first";
 
-/// Whom a step rings, whether it lets go of the earlier ones, whom of its people first and how many.
-type Rings<'a> = (Vec<&'a str>, bool, Option<String>);
+/// Whom a step rings (by name, and by fingerprint if they are many), whether it lets go of the earlier
+/// ones, whom of its people first and how many.
+type Rings<'a> = (Vec<&'a str>, Option<&'a str>, bool, Option<String>);
 
 /// Whom the plan rings in which order, and how it ends.
 fn way(decision: &Decision) -> (Vec<Rings<'_>>, &Ending) {
     let steps = decision.explanation.steps.iter().filter(|step| !step.people.is_empty());
     let people = steps.map(|step| {
         let people = step.people.iter().map(|person| person.person.as_str());
-        (people.collect(), step.only, step.choice_in_words())
+        (people.collect(), step.fingerprint.as_deref(), step.only, step.choice_in_words())
     });
     (people.collect(), &decision.explanation.ending)
 }
@@ -244,6 +245,7 @@ fn plan(decision: &Decision) -> Value {
             let people: Vec<&str> = step.people.iter().map(|p| p.person.as_str()).collect();
             json!({
                 "to": step.to, "clause": step.clause, "people": people, "note": step.note,
+                "others": step.others.map(|others| others.count()), "fingerprint": step.fingerprint,
                 "only": step.only, "choice": step.choice_in_words(),
                 "ring_ms": step.ring.as_millis() as u64, "wait_ms": step.wait.as_millis() as u64,
             })
@@ -284,8 +286,10 @@ fn ending_in_words(ending: &Value) -> String {
 
 fn step_in_words(step: &Value, times: bool) -> String {
     let choice = step["choice"].as_str().filter(|words| *words != LONGEST_IDLE);
+    let count = step["people"].as_array().map_or(0, Vec::len) as u64;
     let only = step["only"].as_bool().unwrap_or_default().then_some("only");
-    let more: Vec<&str> = choice.into_iter().chain(only).collect();
+    let others = step["others"].as_u64().map(|others| format!("{} people", count + others));
+    let more: Vec<&str> = choice.into_iter().chain(only).chain(others.as_deref()).collect();
     let more = if more.is_empty() { String::new() } else { format!(" [{}]", more.join(", ")) };
     let to = format!("{}{more}", step["to"].as_str().unwrap_or_default());
     let span = |field: &str| seconds(step[field].as_i64().unwrap_or_default());

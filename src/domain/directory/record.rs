@@ -107,6 +107,19 @@ impl Directory {
 
 pub(super) fn hash(record: &DirectoryRecord) -> Arc<str> {
     let json = serde_json::to_vec(record).unwrap_or_default();
-    let digest = Sha256::digest(json);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    hex(&Sha256::digest(json)[..16])
+}
+
+/// Kept with calls for ever, so it is the same in every version.
+pub(super) fn fingerprint<'a>(names: impl Iterator<Item = &'a str>) -> Arc<str> {
+    let mut digest = Sha256::new();
+    for name in names {
+        digest.update((name.len() as u64).to_be_bytes());
+        digest.update(name);
+    }
+    hex(&digest.finalize()[..8])
+}
+
+fn hex(bytes: &[u8]) -> Arc<str> {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }

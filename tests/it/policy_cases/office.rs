@@ -148,6 +148,13 @@ impl Office {
         self
     }
 
+    /// Somebody works here too.
+    #[cfg(feature = "shell")]
+    pub fn with(mut self, person: Person) -> Self {
+        self.people.push(person);
+        self
+    }
+
     /// Somebody's record is changed.
     pub fn change(mut self, id: &str, change: impl Fn(&mut Person)) -> Self {
         self.people.iter_mut().filter(|p| p.id.as_str() == id).for_each(change);

@@ -192,6 +192,8 @@ pub enum Fed {
     Command(Command),
     /// A person's phones are to be told something.
     Tell(PersonId),
+    /// Of a promised callback; older recordings say [`Fed::Tell`] of these too.
+    TellPromise(PersonId),
     /// People, by number.
     Directory(usize),
     /// What people did before the start: calls, talk in µs.

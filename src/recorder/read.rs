@@ -10,7 +10,7 @@ use crate::domain::{AgentId, Directory, Flow, Moment, PersonId, Settings, WallOf
 use crate::policy::{Names, Policy, Sources, calendars};
 use crate::sip::Message;
 use crate::store::journal::State;
-use crate::switch::{Event, Identified, Input, Stood};
+use crate::switch::{Event, Identified, Input, Stood, Topic};
 
 /// A file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,7 +217,10 @@ impl Recorded {
             }
             Fed::Mail(mail) => Input::Mail(mail),
             Fed::Command(command) => Input::Command { id: 0, command, by: "recorded".into() },
-            Fed::Tell(to) => Input::Tell { to, text: "recorded".into() },
+            Fed::Tell(to) => Input::Tell { to, topic: Topic::Order, text: "recorded".into() },
+            Fed::TellPromise(to) => {
+                Input::Tell { to, topic: Topic::Promise, text: "recorded".into() }
+            }
             Fed::Directory(n) => Input::Directory(by_number(&self.directories, n, "directory")?),
             Fed::Worked(people) => {
                 let counts = |(person, calls, talk): (PersonId, u64, u64)| {

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::policy::Policy;
 use crate::store::journal::State;
-use crate::switch::{Input, Kept, Stamp, Stood, What};
+use crate::switch::{Input, Kept, Stamp, Stood, Topic, What};
 
 /// What the recordings themselves do not know.
 #[derive(Clone)]
@@ -289,7 +289,8 @@ impl Writer {
             },
             Input::Mail(mail) => Fed::Mail(scrub::mail(names, mail)),
             Input::Command { command, .. } => Fed::Command(scrub::command(names, &command)),
-            Input::Tell { to, .. } => Fed::Tell(names.person(&to)),
+            Input::Tell { to, topic: Topic::Order, .. } => Fed::Tell(names.person(&to)),
+            Input::Tell { to, topic: Topic::Promise, .. } => Fed::TellPromise(names.person(&to)),
             Input::Directory(directory) => Fed::Directory(self.tables.place(&directory)),
             Input::Worked(people) => {
                 let mut row = |(person, counts): &(PersonId, crate::acd::Counts)| {

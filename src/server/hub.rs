@@ -24,7 +24,7 @@ use crate::recorder::Taken;
 use crate::store::ClientIndex;
 use crate::store::journal::{Health, Writer};
 use crate::switch::{
-    Addressee, Command, Event, Identified, Input, Mail, Promise, Refusal, What, home_of,
+    Addressee, Command, Event, Identified, Input, Mail, Promise, Refusal, Topic, What, home_of,
 };
 use crate::telemetry::{Metrics, RateLimit, write_held};
 use crate::worker::{Clock, Inbox, Outside, Turn};
@@ -313,7 +313,7 @@ impl Outside for Hub {
         if let Some(owner) = self.notifier.take(promise, &self.shell.load().callback_notify) {
             let (to, text) = owner;
             let shard = self.home(&to).unwrap_or(ShardId(0));
-            self.inboxes[shard.index()].push(Input::Tell { to, text });
+            self.inboxes[shard.index()].push(Input::Tell { to, topic: Topic::Promise, text });
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Server, texts};
 use crate::domain::{Directory, Group, Order, Orders, PersonId, Standing};
 use crate::policy::Problem;
-use crate::switch::{Input, What};
+use crate::switch::{Input, Topic, What};
 
 /// A change of the orders in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,7 +170,7 @@ impl Server {
     fn tell(&self, to: PersonId, text: String) {
         if let Some(home) = self.hub.home(&to) {
             let text = text.into();
-            self.hub.inboxes[home.index()].push(Input::Tell { to, text });
+            self.hub.inboxes[home.index()].push(Input::Tell { to, topic: Topic::Order, text });
         }
     }
 

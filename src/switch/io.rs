@@ -22,6 +22,15 @@ use crate::domain::{
 use crate::policy::Policy;
 use crate::sip::Message;
 
+/// What a text to a person is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A callback promised in their name.
+    Promise,
+    /// What a supervisor ordered.
+    Order,
+}
+
 /// One thing that happened outside.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -69,6 +78,8 @@ pub enum Input {
     Tell {
         /// Whom.
         to: PersonId,
+        /// Each topic has room of its own while no phone is there.
+        topic: Topic,
         /// In plain words.
         text: Arc<str>,
     },

@@ -52,7 +52,7 @@ pub use crate::call::{
     AgentChange, AgentNote, CallbackChange, ClientRef, Direction, Event, Found as Identified,
     OfferResult, Outcome, Party, Promise, What,
 };
-pub use io::{Addressee, Command, Input, Mail, Output, Refusal};
+pub use io::{Addressee, Command, Input, Mail, Output, Refusal, Topic};
 pub use recorder::{Kept, Ring, RingLimits, Stamp, Stood, standing};
 pub use shards::{home_of, shard_of};
 pub use survival::{Cut, Journalled};
@@ -177,7 +177,7 @@ impl Switch {
             }
             Input::Mail(mail) => self.mail(now, mail),
             Input::Command { id, command, by } => self.command(now, id, command, &by),
-            Input::Tell { to, text } => self.tell_when_reachable(now, &to, text),
+            Input::Tell { to, topic, text } => self.tell_when_reachable(now, &to, (topic, text)),
             Input::Directory(directory) => {
                 self.core.directory = directory;
                 self.directory_changed(now);

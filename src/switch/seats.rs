@@ -1,22 +1,20 @@
 //! The slow state of the agents whose home is this switch (clauses B8, C1–C4): logged in, not ready,
 //! locked, absent, off shift, position closed, reachable. The board's flags follow it; nobody else sets them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Mail, Output, Switch, What, home_of};
+use super::tell::Untold;
+use super::{Mail, Output, Switch, Topic, What, home_of};
 use crate::acd::Flags;
 use crate::call::{AgentChange, AgentNote, StarCode};
 use crate::domain::{AgentId, Directory, LockAfter, Moment, Person, PersonId, ShardId, WallOffset};
 
 /// Edges of hours and absences are looked at again at least this often.
 const EDGE_MAX: std::time::Duration = std::time::Duration::from_secs(6 * 3_600);
-
-/// So many texts wait for somebody without a phone; of more the oldest are forgotten.
-const UNTOLD_MAX: usize = 50;
 
 /// Agents whose words nothing explains are looked for this often.
 const ORPHANS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -35,8 +33,8 @@ pub(super) struct Seat {
     was_reachable: bool,
     /// When the last phone of theirs went.
     unreachable_since: Option<Moment>,
-    /// To be told once a phone is registered, oldest first.
-    untold: VecDeque<Arc<str>>,
+    /// To be told once a phone is registered.
+    untold: Untold,
 }
 
 impl Seat {
@@ -200,7 +198,12 @@ impl Switch {
 
     /// Tells a person something, now or when their phone registers: a callback promised at night is
     /// heard of in the morning.
-    pub(super) fn tell_when_reachable(&mut self, now: Moment, to: &PersonId, text: Arc<str>) {
+    pub(super) fn tell_when_reachable(
+        &mut self,
+        now: Moment,
+        to: &PersonId,
+        (topic, text): (Topic, Arc<str>),
+    ) {
         let agent = self.core.directory.agent(to);
         let user = agent.and_then(|a| self.core.directory.person(a)?.sip_user.clone());
         if user.is_some_and(|user| self.core.shared.location.is_registered(&user)) {
@@ -210,19 +213,17 @@ impl Switch {
             tracing::debug!(%to, "this person");
             return tracing::warn!("nobody to be told something");
         };
-        if seat.untold.len() >= UNTOLD_MAX {
-            seat.untold.pop_front();
+        if let Err(bound) = seat.untold.push(topic, text) {
             tracing::debug!(%to, "this person");
-            tracing::warn!("too much waits to be told: the oldest is forgotten");
+            tracing::warn!(bound, "too much waits to be told: the oldest of its kind is left out");
         }
-        seat.untold.push_back(text);
     }
 
     fn tell_the_rest(&mut self, now: Moment, agent: AgentId) {
         let Some(seat) = self.seats.of.get_mut(&agent) else { return };
-        let texts = std::mem::take(&mut seat.untold);
+        let texts = std::mem::take(&mut seat.untold).into_texts();
         let Some(person) = self.core.directory.person(agent).map(|p| p.id.clone()) else { return };
-        texts.iter().for_each(|text| self.tell(now, &person, text));
+        texts.for_each(|text| self.tell(now, &person, &text));
     }
 
     /// A call's news of an agent; passed on to the home switch if that is another.

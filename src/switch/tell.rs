@@ -3,7 +3,7 @@
 //! Each phone is sent a text once. One that says that it takes none (405, 415, 501) is left alone until it
 //! registers anew, by another Call-ID than that of its refreshes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::domain::{Moment, PersonId};
@@ -11,7 +11,7 @@ use crate::registrar::{Binding, Location};
 use crate::sip::{Builder, Header, Method};
 use crate::transaction::ClientTx;
 
-use super::Switch;
+use super::{Switch, Topic};
 
 /// A phone: its user, its binding's key.
 type Phone = (Arc<str>, Arc<str>);
@@ -23,6 +23,49 @@ pub(super) struct Told {
     asked: BTreeMap<ClientTx, (Phone, Arc<str>)>,
     /// Phones that take no texts, with the Call-ID of the registration in which they said so.
     deaf: BTreeMap<Phone, Arc<str>>,
+}
+
+/// So many texts about promised callbacks wait for somebody without a phone; of more the oldest are only
+/// counted, and the count is told.
+const UNTOLD_PROMISES_MAX: usize = 50;
+
+/// So many texts about supervisors' orders wait; of more the oldest are forgotten.
+const UNTOLD_ORDERS_MAX: usize = 50;
+
+/// What waits for a person without a phone, oldest first. No topic takes another's room.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Untold {
+    promises: VecDeque<Arc<str>>,
+    more_promises: u32,
+    orders: VecDeque<Arc<str>>,
+}
+
+impl Untold {
+    /// Errors: the bound that made the oldest text of the same topic go.
+    pub fn push(&mut self, topic: Topic, text: Arc<str>) -> Result<(), &'static str> {
+        let (texts, max, bound) = match topic {
+            Topic::Promise => (&mut self.promises, UNTOLD_PROMISES_MAX, "untold_promises_max"),
+            Topic::Order => (&mut self.orders, UNTOLD_ORDERS_MAX, "untold_orders_max"),
+        };
+        texts.push_back(text);
+        if texts.len() <= max {
+            return Ok(());
+        }
+        texts.pop_front();
+        if topic == Topic::Promise {
+            self.more_promises = self.more_promises.saturating_add(1);
+        }
+        Err(bound)
+    }
+
+    /// Promises first: should there be no room to send all, they are sent.
+    pub fn into_texts(self) -> impl Iterator<Item = Arc<str>> {
+        let more = (self.more_promises > 0).then(|| {
+            let count = self.more_promises;
+            format!("{count} more callbacks were promised before these: `telefonist callbacks` lists them")
+        });
+        more.map(Arc::from).into_iter().chain(self.promises).chain(self.orders)
+    }
 }
 
 impl Told {

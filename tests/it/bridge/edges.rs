@@ -5,9 +5,9 @@ use std::time::Duration;
 use telefonist::acd::AgentState;
 use telefonist::domain::{Directory, WallOffset};
 use telefonist::sip::{Header, Method};
-use telefonist::switch::{Command, Event, Input, OfferResult, Outcome, Party, What};
+use telefonist::switch::{Command, Event, Input, OfferResult, Outcome, Party, Topic, What};
 
-use super::world::{ANSWER, OFFER, TRUNK};
+use super::world::{ANSWER, OFFER, TRUNK, World};
 use super::{IDA, KAI, MIA, OLE, ended, offers, secs, world};
 
 #[test]
@@ -310,12 +310,16 @@ fn a_colleague_who_is_on_a_call_is_busy_for_another_colleague() {
 fn who_has_no_phone_hears_of_a_promise_when_one_registers() {
     let hans = "192.0.2.25:5060";
     let mut w = world();
-    w.input(Input::Tell { to: "hans".into(), text: "Please call back".into() });
+    w.input(Input::Tell {
+        topic: Topic::Promise,
+        to: "hans".into(),
+        text: "Please call back".into(),
+    });
     w.register("hans", hans);
     let told = w.request(hans, Method::Message);
     assert_eq!(told.body(), "Please call back");
     w.reply(hans, &told, 200, "");
-    w.input(Input::Tell { to: "hans".into(), text: "and him".into() });
+    w.input(Input::Tell { topic: Topic::Promise, to: "hans".into(), text: "and him".into() });
     let told = w.request(hans, Method::Message);
     w.reply(hans, &told, 200, "");
     w.register("hans", "192.0.2.26:5060");
@@ -324,18 +328,41 @@ fn who_has_no_phone_hears_of_a_promise_when_one_registers() {
 }
 
 #[test]
+fn promised_callbacks_and_orders_wait_for_a_phone_in_room_of_their_own() {
+    let hans = "192.0.2.25:5060";
+    let mut w = world();
+    let tell = |w: &mut World, topic, text: String| {
+        w.input(Input::Tell { topic, to: "hans".into(), text: text.into() });
+    };
+    (0..52).for_each(|n| tell(&mut w, Topic::Promise, format!("promise {n}")));
+    (0..60).for_each(|n| tell(&mut w, Topic::Order, format!("order {n}")));
+    w.register("hans", hans);
+    let mut told = Vec::new();
+    for _ in 0..101 {
+        let text = w.request(hans, Method::Message);
+        w.reply(hans, &text, 200, "");
+        told.push(String::from_utf8_lossy(&text.body()).into_owned());
+    }
+    w.nothing(hans);
+    let (promises, orders) = told.split_at(51);
+    let more = "2 more callbacks were promised before these: `telefonist callbacks` lists them";
+    assert_eq!((&*promises[0], &*promises[1], &*promises[50]), (more, "promise 2", "promise 51"));
+    assert_eq!((orders.len(), &*orders[0], &*orders[49]), (50, "order 10", "order 59"));
+}
+
+#[test]
 fn a_phone_that_takes_no_texts_is_left_alone_until_it_registers_anew() {
     for status in [405, 415, 501] {
         let mut w = world();
         w.register("ole", OLE);
-        w.input(Input::Tell { to: "ole".into(), text: "one".into() });
+        w.input(Input::Tell { topic: Topic::Promise, to: "ole".into(), text: "one".into() });
         let told = w.request(OLE, Method::Message);
         w.reply(OLE, &told, status, "");
-        w.input(Input::Tell { to: "ole".into(), text: "two".into() });
+        w.input(Input::Tell { topic: Topic::Promise, to: "ole".into(), text: "two".into() });
         w.run(secs(60));
         w.nothing(OLE);
         w.register("ole", OLE);
-        w.input(Input::Tell { to: "ole".into(), text: "three".into() });
+        w.input(Input::Tell { topic: Topic::Promise, to: "ole".into(), text: "three".into() });
         assert_eq!(w.request(OLE, Method::Message).body(), "three", "after {status}");
     }
 }
@@ -344,10 +371,10 @@ fn a_phone_that_takes_no_texts_is_left_alone_until_it_registers_anew() {
 fn a_phone_that_was_only_busy_with_a_text_gets_the_next() {
     let mut w = world();
     w.register("ole", OLE);
-    w.input(Input::Tell { to: "ole".into(), text: "one".into() });
+    w.input(Input::Tell { topic: Topic::Promise, to: "ole".into(), text: "one".into() });
     let told = w.request(OLE, Method::Message);
     w.reply(OLE, &told, 486, "");
-    w.input(Input::Tell { to: "ole".into(), text: "two".into() });
+    w.input(Input::Tell { topic: Topic::Promise, to: "ole".into(), text: "two".into() });
     assert_eq!(w.request(OLE, Method::Message).body(), "two");
 }
 

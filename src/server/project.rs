@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::aside::step_aside;
+use crate::store::journal::JOURNAL_KEPT;
 use crate::store::register::Projector;
 use crate::telemetry::RateLimit;
 
@@ -15,8 +16,6 @@ const STEP_EVERY: Duration = Duration::from_millis(250);
 const STEP_MAX: Duration = Duration::from_secs(1);
 /// Old segments are looked for this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// What is in the register stays in the journal so long, for `events` and for repair.
-const KEEP: Duration = Duration::from_secs(7 * 86_400);
 
 /// The running thread.
 pub(super) struct Projecting {
@@ -158,7 +157,7 @@ impl Work {
         };
         if self.pruned.elapsed() > PRUNE_EVERY {
             self.pruned = Instant::now();
-            if let Err(error) = self.projector.prune(KEEP, SystemTime::now()) {
+            if let Err(error) = self.projector.prune(JOURNAL_KEPT, SystemTime::now()) {
                 tracing::warn!(%error, "old journal files stay");
             }
         }

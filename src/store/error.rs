@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::journal::JOURNAL_KEPT;
+
 /// Why a store could not do what it was asked.
 #[derive(Debug)]
 pub enum StoreError {
@@ -20,6 +22,13 @@ pub enum StoreError {
     },
     /// The file is not a database, or damaged: restore a backup.
     Broken {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite says.
+        why: String,
+    },
+    /// The same of the call register, which the journal makes anew.
+    BrokenRegister {
         /// Which file.
         file: PathBuf,
         /// What SQLite says.
@@ -86,6 +95,14 @@ impl StoreError {
         }
     }
 
+    /// The same about the call register.
+    pub(super) fn of_register(self) -> Self {
+        match self {
+            Self::Broken { file, why } => Self::BrokenRegister { file, why },
+            other => other,
+        }
+    }
+
     /// An error of the file system about `file`.
     pub fn io(file: &Path, error: &std::io::Error) -> Self {
         Self::Io { file: file.to_path_buf(), why: error.to_string() }
@@ -108,6 +125,16 @@ impl fmt::Display for StoreError {
             }
             Self::Broken { file, why } => {
                 write!(f, "{}: damaged or no database ({why}); restore a backup", file.display())
+            }
+            Self::BrokenRegister { file, why } => {
+                let (file, days) = (file.display(), JOURNAL_KEPT.as_secs() / 86_400);
+                write!(
+                    f,
+                    "{file}: damaged or no database ({why}); move it away, with {file}-wal and {file}-shm if \
+                     they are there: it is made anew from the journal, which has the last {days} days at \
+                     least. Older calls are in a backup: put its register.db there instead, and what came \
+                     since is added from the journal"
+                )
             }
             Self::Missing { file, why } => {
                 write!(f, "{}: cannot be opened ({why})", file.display())

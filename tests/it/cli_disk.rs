@@ -155,6 +155,49 @@ fn a_database_overwritten_under_the_server_is_told_and_calls_are_still_identifie
 }
 
 #[test]
+fn a_damaged_register_says_what_helps_and_that_helps() {
+    let scene = Scene::with_company();
+    let server = scene.serve();
+    let first = "+493023125001";
+    call(&scene, first);
+    let came = |calls: &Value| calls[0]["from"] == first;
+    assert!(came(&until(&scene, &["calls"], came)));
+    let saved = scene.path("backup.tar").display().to_string();
+    scene.ok(&["backup", &saved]);
+    call(&scene, "+493023125002");
+    drop(server);
+
+    let file = scene.state().join("register.db");
+    let of_it = |end: &str| scene.state().join(format!("register.db{end}"));
+    let away = || ["", "-wal", "-shm"].map(|end| std::fs::remove_file(of_it(end)).is_ok());
+    away();
+    std::fs::write(&file, [7; 8_192]).expect("written");
+    let server = scene.serve();
+    server.says("the register is behind the journal");
+    let helps = format!("move it away, with {0}-wal and {0}-shm", file.display());
+    let behind = |status: &Value| status["register_behind"].to_string().contains(&helps);
+    assert!(behind(&until(&scene, &["status"], behind)));
+    for arguments in [&["calls"][..], &["callbacks"], &["show", "0123456789abcdef"]] {
+        let (code, why) = scene.fails(arguments);
+        assert!(code == 1 && why.contains(&helps), "{arguments:?}: {why}");
+        assert!(why.contains("which has the last 7 days") && !why.contains("restore a backup"));
+    }
+
+    away();
+    server.says("the register follows the journal again");
+    let both = |calls: &Value| calls.as_array().is_some_and(|calls| calls.len() == 2);
+    assert!(both(&until(&scene, &["calls"], both)), "from the journal");
+
+    drop(server);
+    away();
+    let taken = ["-xf", &saved, "-C"].map(String::from);
+    let folder = scene.path("");
+    let done = Command::new("tar").args(taken).arg(&folder).arg("state/register.db").status();
+    assert!(done.expect("tar is there").success());
+    assert!(both(&scene.json(&["calls"])), "the backup has one, the journal adds the other");
+}
+
+#[test]
 fn who_only_looks_needs_no_room() {
     let scene = Scene::with_company();
     for (arguments, shown) in [

@@ -265,7 +265,7 @@ fn a_broken_register_is_reported_and_a_new_one_is_filled_from_the_journal() {
     writer.append(&whole_call(key(1), 0));
     let mut projector = state.projector();
     let error = projector.step().expect_err("broken");
-    assert!(matches!(error, StoreError::Broken { .. }), "{error}");
+    assert!(matches!(error, StoreError::BrokenRegister { .. }), "{error}");
     fs::rename(state.db(), state.folder.path().join("broken.db")).expect("moved away");
     projector.step().expect("a new one");
     assert_eq!(state.project().count().expect("counted"), 1);

@@ -39,7 +39,7 @@ pub use backlog::Dropped;
 pub use cut::Cut;
 pub use follow::{Begin, Followed, Follower};
 pub use line::Content;
-pub use prune::{Pruned, prune};
+pub use prune::{JOURNAL_KEPT, Pruned, prune};
 pub use restore::{Damage, Restored, needed, restore, restore_source};
 pub use segment::{Segment, Source};
 pub use sink::{Files, Sink};

@@ -12,6 +12,9 @@ use serde::Serialize;
 use super::restore::needed;
 use super::segment::Segment;
 
+/// What is in the register stays in the journal so long, for `events` and for repair.
+pub const JOURNAL_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
 /// What was deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {

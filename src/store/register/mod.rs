@@ -58,6 +58,10 @@ impl Register {
     /// # Errors
     /// As [`StoreError`] sorts them; the file is left as it was.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
+        Self::open_to_write(file).map_err(StoreError::of_register)
+    }
+
+    fn open_to_write(file: &Path) -> Result<Self, StoreError> {
         let sql = |e: rusqlite::Error| StoreError::sql(file, &e);
         // SQLite gives its other files the same mode.
         begin_private(file)?;
@@ -81,8 +85,9 @@ impl Register {
     pub fn read(file: &Path) -> Result<Self, StoreError> {
         let known = schema::STEPS.len() as i64;
         let version = |db: &Connection| migrate::version(db, file, schema::APPLICATION, known);
-        let db = open_to_read(file, Duration::from_millis(BUSY_MS), version)?;
-        let found = version(&db)?;
+        let db = open_to_read(file, Duration::from_millis(BUSY_MS), version)
+            .map_err(StoreError::of_register)?;
+        let found = version(&db).map_err(StoreError::of_register)?;
         if found < known {
             let file = file.display();
             return Err(StoreError::refused(format!(
@@ -129,6 +134,6 @@ impl Register {
     }
 
     pub(super) fn sql(&self, error: rusqlite::Error) -> StoreError {
-        StoreError::sql(&self.file, &error)
+        StoreError::sql(&self.file, &error).of_register()
     }
 }

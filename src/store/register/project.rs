@@ -134,7 +134,7 @@ impl Projector {
         let (journal, lines_max) = (self.journal.clone(), self.lines_max);
         let register = self.register()?;
         let file = register.file.clone();
-        let sql = |e: rusqlite::Error| StoreError::sql(&file, &e);
+        let sql = |e: rusqlite::Error| StoreError::sql(&file, &e).of_register();
         let read = |e: std::io::Error| StoreError::io(&journal, &e);
         let segments = Segment::list(&journal).map_err(read)?;
         let tx =

@@ -47,7 +47,7 @@ impl GroupName {
         Some(Self { role, department })
     }
 
-    fn key(&self) -> super::GroupKey {
+    pub(super) fn key(&self) -> super::GroupKey {
         (self.role.clone(), self.department.clone())
     }
 }
@@ -449,11 +449,8 @@ impl Directory {
             Some(_) => Ok(()),
             None => Err(format!("nobody is called {who}: see `telefonist agents`")),
         };
-        let held = |group: &GroupName| {
-            self.agents().any(|(_, person)| super::keys_of(person).contains(&group.key()))
-        };
         // Who holds the role may all have been moved away.
-        let group = |group: &GroupName| match self.has_group(group) || held(group) {
+        let group = |group: &GroupName| match self.has_group(group) || self.is_held(group) {
             true => Ok(()),
             false => Err(format!("no group is called {group}: see `telefonist queues`")),
         };

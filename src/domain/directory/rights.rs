@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{DepartmentId, Directory, GroupName, Order, PersonId};
+use super::{DepartmentId, Directory, GroupName, Order, Person, PersonId};
 
 /// The role whose holders may order anything.
 const SHIFT_LEADER: &str = "shift_leader";
@@ -21,9 +21,14 @@ impl Directory {
             | Order::OpenPosition { person } => self.department_of(person),
             Order::Close { group } | Order::Open { group } => self.departments_of(group),
         };
-        match concerned.is_empty() && self.names(order).is_err() {
+        let left = match order {
+            // A department that is no more has nobody in it.
+            Order::Close { group } | Order::Open { group } => !self.is_held(group),
+            _ => self.names(order).is_err(),
+        };
+        match left && !concerned.iter().any(|department| self.department(department).is_some()) {
             true => self.may_move_call(by, at),
-            false => self.may_command(by, &concerned, at),
+            false => self.may_command(by, order, &concerned, at),
         }
     }
 
@@ -41,6 +46,7 @@ impl Directory {
     fn may_command(
         &self,
         by: &PersonId,
+        order: &Order,
         concerned: &BTreeSet<DepartmentId>,
         at: Timestamp,
     ) -> Result<(), String> {
@@ -49,8 +55,18 @@ impl Directory {
         if self.is_shift_leader(by) || (!concerned.is_empty() && concerned.iter().all(leads)) {
             return Ok(());
         }
-        let whose = concerned.iter().find(|department| !leads(department));
-        let whose = whose.map_or_else(|| "any department".to_owned(), ToString::to_string);
+        let Some(whose) = concerned.iter().find(|department| !leads(department)) else {
+            let whom = match order {
+                Order::Move { person, .. }
+                | Order::Back { person }
+                | Order::ClosePosition { person }
+                | Order::OpenPosition { person } => person.to_string(),
+                Order::Close { group } | Order::Open { group } => format!("whoever is {group}"),
+            };
+            return Err(format!(
+                "{whom} is in no department: only a shift leader may order this (B8)"
+            ));
+        };
         Err(format!(
             "{by} does not lead {whose}, does not stand in for its head and is no shift leader (B8)"
         ))
@@ -82,6 +98,11 @@ impl Directory {
         let head_away = head_there.is_none_or(|person| self.absence(person, at).is_some());
         let stands_in = self.stand_in(head, at).is_some_and(|agent| self.agent(by) == Some(agent));
         stands_in || (head_away && department.deputy_head.as_ref() == Some(by))
+    }
+
+    pub(super) fn is_held(&self, group: &GroupName) -> bool {
+        let holds = |person: &Person| super::keys_of(person).contains(&group.key());
+        self.agents().any(|(_, person)| holds(person))
     }
 
     fn department_of(&self, person: &PersonId) -> BTreeSet<DepartmentId> {

@@ -519,6 +519,50 @@ fn b8_what_was_ordered_of_somebody_who_has_left_is_taken_back_by_name_by_any_hea
 }
 
 #[test]
+fn b8_the_queue_of_a_group_whose_last_person_has_left_is_opened_by_any_head() {
+    let (hans, day) = (PersonId::new("hans"), noon("2026-03-02"));
+    let close = Order::Close { group: group("finance") };
+    let orders = Orders::default().with(close, by(&PersonId::new("greta"))).expect("taken");
+    let before = office(&orders, vec![]);
+    let open = |name: &str| Order::Open { group: GroupName::parse(name).expect("a name") };
+    for name in ["finance", "finance of money"] {
+        let why = before.may_order(&hans, &open(name), day).expect_err("greta's");
+        assert!(why.starts_with("hans does not lead money"), "{why}");
+    }
+    let rows = |money: &[&str], departments: Vec<Department>| {
+        let people =
+            [person("hans", "support", &["head"]), person("ole", "support", &["operator"])];
+        let money = money.iter().map(|id| person(id, "money", &["head"]));
+        let boss = [person("otto", "", &["boss"])];
+        let people = people.into_iter().chain(money).chain(boss);
+        DirectoryRows { departments, ..rows(people.collect()) }
+    };
+    let limits = DirectoryLimits { agents_max: 16, groups_max: 32 };
+    let next = |rows| Directory::build(Some(&before), rows, limits).expect("a good directory");
+    let mut departments = vec![department("support", ""), department("money", "")];
+    departments[0].head = Some(hans.clone());
+    departments[1].head = Some(PersonId::new("greta"));
+
+    let left = next(rows(&["greta"], departments.clone()));
+    for head in ["hans", "greta"] {
+        assert_eq!(left.may_order(&PersonId::new(head), &open("finance"), day), Ok(()));
+    }
+    let why = left.may_order(&PersonId::new("ole"), &open("finance"), day);
+    assert_eq!(why, Err("ole leads no department and is no shift leader (B8)".to_owned()));
+    let of_money = open("finance of money");
+    assert!(left.may_order(&hans, &of_money, day).is_err(), "its head is there");
+    departments.pop();
+    let closed_down = next(rows(&[], departments));
+    assert_eq!(closed_down.may_order(&hans, &of_money, day), Ok(()), "nobody leads it any more");
+
+    let of_boss = Order::ClosePosition { person: PersonId::new("otto") };
+    let why = closed_down.may_order(&hans, &of_boss, day).expect_err("only a shift leader");
+    assert_eq!(why, "otto is in no department: only a shift leader may order this (B8)");
+    let why = closed_down.may_order(&hans, &open("boss"), day).expect_err("only a shift leader");
+    assert_eq!(why, "whoever is boss is in no department: only a shift leader may order this (B8)");
+}
+
+#[test]
 fn b8_a_replayed_directory_has_its_orders() {
     let sue = PersonId::new("sue");
     let orders = Orders::default().with(moved("ole", "finance", None), by(&sue)).expect("taken");

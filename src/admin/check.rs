@@ -40,7 +40,9 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             notes.extend(shared.map(|s| format!("several clients have {s} (A1)")));
             let strangers = unknown_types(&config_dir, &people.client_types);
             let dangling = people.dangling.iter().map(dangling).collect();
-            let orders = orders(context, &config_dir).unwrap_or_else(|why| {
+            let line = Line::if_running(&context.folder_of(&config_dir).socket());
+            let orders = line.and_then(orders).unwrap_or_else(|why| {
+                let why = why.reason();
                 notes.push(format!("orders of supervisors are not in the proof (B8): {why}"));
                 Orders::default()
             });
@@ -74,17 +76,16 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
     Ok(printed)
 }
 
-/// What supervisors have ordered of the server that runs with this state folder.
-fn orders(context: &Context, config_dir: &Path) -> Result<Orders, String> {
-    let Some(mut line) = Line::at(&context.folder_of(config_dir).socket()) else {
-        return Ok(Orders::default());
-    };
-    let mut answer = line.ask(&Ask::Plans).map_err(|why| why.to_string())?;
+/// What supervisors have ordered of the server that runs, if one does.
+fn orders(line: Option<Line>) -> Result<Orders, Failure> {
+    let Some(mut line) = line else { return Ok(Orders::default()) };
+    let mut answer = line.ask(&Ask::Plans)?;
     let mut orders = answer["orders"].take();
     for order in orders.as_array_mut().into_iter().flatten() {
         order.as_object_mut().and_then(|fields| fields.remove("gone"));
     }
-    serde_json::from_value(orders).map_err(|why| format!("the server's answer: {why}"))
+    serde_json::from_value(orders)
+        .map_err(|why| Failure::Refused(format!("the server's answer is none: {why}")))
 }
 
 fn proven_in_words(proven: &Proven) -> String {
@@ -228,4 +229,61 @@ fn printed(config_dir: &Path, problems: &[Problem], notes: &[String]) -> Printed
     let lines: Vec<ProblemLine> = problems.iter().map(ProblemLine::from).collect();
     let json = json!({ "errors": errors, "warnings": warnings, "problems": lines, "notes": notes });
     Printed { found: errors > 0, ..Printed::new(text, json) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What is said of the orders of a server whose socket does `does`.
+    fn said_of(does: impl FnOnce(UnixStream) -> Option<UnixStream> + Send + 'static) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).expect("bound");
+        let server = std::thread::spawn(move || does(listener.accept().expect("asked").0));
+        // An answer that comes is long there by then.
+        let line = Line::within(&socket, Duration::from_millis(200)).expect("it listens");
+        let said = match orders(Some(line)) {
+            Ok(orders) => format!("{} orders", orders.iter().count()),
+            Err(why) => why.reason().replace(&socket.display().to_string(), "HERE"),
+        };
+        drop(server.join().expect("it ends"));
+        said
+    }
+
+    fn answers(text: &'static [u8]) -> String {
+        said_of(move |mut stream| {
+            stream.write_all(text).expect("it reads");
+            Some(stream)
+        })
+    }
+
+    #[test]
+    fn a_server_that_gives_no_orders_is_told_with_the_reason() {
+        assert_eq!(said_of(Some), "the server at HERE has not answered for 0.2 s");
+        let gone = said_of(|stream| {
+            BufReader::new(stream).read_line(&mut String::new()).expect("it asks");
+            None
+        });
+        let why = "the server at HERE has gone: it closed the connection without an answer";
+        assert_eq!(gone, why);
+        let other = "what answers at HERE is no Telefonist of this version: ";
+        for rubbish in [&b"220 mail.example ESMTP\r\n"[..], b"\xff\xfe\x00\n", b"\n", b"{}\n"] {
+            let said = answers(rubbish);
+            assert!(said.starts_with(other), "{said}");
+        }
+        let half = said_of(|mut stream| {
+            BufReader::new(&stream).read_line(&mut String::new()).expect("it asks");
+            stream.write_all(b"{\"ok\":").expect("it reads");
+            None
+        });
+        assert_eq!(half, "the server at HERE has gone: it broke off in the middle of an answer");
+        assert!(answers(b"{\"ok\":{}}\n").starts_with("the server's answer is none: "));
+        assert_eq!(answers(b"{\"error\":\"not now\"}\n"), "not now");
+        assert_eq!(answers(b"{\"ok\":{\"orders\":[]}}\n"), "0 orders");
+    }
 }

@@ -89,6 +89,14 @@ impl Failure {
         }
     }
 
+    /// Within another sentence.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Refused(why) | Self::Usage(why) | Self::Start(why) => why,
+            Self::Problems(_) => self.to_string(),
+        }
+    }
+
     fn json(&self) -> Value {
         match self {
             Self::Problems(problems) => json!({ "error": "configuration", "problems": problems }),

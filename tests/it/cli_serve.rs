@@ -1,8 +1,9 @@
 //! The running program: starting, answering, reloading, draining, and what it makes of bad input.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 use super::cli_scene::{LONG, Scene, get, heard, out, phone, request};
 
@@ -381,6 +382,26 @@ fn b8_a_role_whose_only_position_is_closed_is_an_alarm_of_the_server_and_a_warni
     options_is_answered(&scene);
     scene.ok(&[&["agent", "open", "fritz.ebner"], &by[..]].concat());
     assert!(!out(&scene.run(&["check"])).contains(why));
+}
+
+#[test]
+fn check_says_that_a_socket_without_a_server_behind_it_gave_no_orders() {
+    let scene = Scene::with_company();
+    assert!(!out(&scene.run(&["check"])).contains("not in the proof"), "none runs");
+    let listener = UnixListener::bind(scene.state().join("control.sock")).expect("bound");
+    let answering = std::thread::spawn(move || {
+        for answer in ["220 mail.example ESMTP\r\n", ""] {
+            let (stream, _) = listener.accept().expect("asked");
+            BufReader::new(&stream).read_line(&mut String::new()).expect("it asks");
+            (&stream).write_all(answer.as_bytes()).expect("it reads");
+        }
+    });
+    for why in ["is no Telefonist of this version", "has gone: it closed the connection"] {
+        let said = scene.ok(&["check"]);
+        assert!(said.contains("orders of supervisors are not in the proof (B8): "), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    answering.join().expect("it ends");
 }
 
 #[test]

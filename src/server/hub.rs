@@ -148,8 +148,14 @@ impl Hub {
 
     /// Workers that have not turned for long, or never yet.
     pub(super) fn silent_workers(&self) -> Vec<u8> {
+        self.silent_since(Instant::now().checked_sub(TURN_MAX))
+    }
+
+    /// Workers that have not turned since then, or never yet.
+    pub(super) fn silent_since(&self, since: Option<Instant>) -> Vec<u8> {
         let pulse = lock(&self.pulse);
-        let turns = |shard: &ShardId| pulse.get(shard).is_some_and(|(t, _)| t.elapsed() < TURN_MAX);
+        let turned = |last: Instant| since.is_none_or(|since| last > since);
+        let turns = |shard: &ShardId| pulse.get(shard).is_some_and(|(last, _)| turned(*last));
         self.shards().filter(|s| !turns(s)).map(|s| s.0).collect()
     }
 

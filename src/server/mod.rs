@@ -21,6 +21,7 @@ mod proving;
 mod recording;
 mod reload;
 mod run;
+mod silence;
 mod start;
 mod status;
 mod texts;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::silence::Silence;
 use super::watch::Watch;
 use super::{Server, texts};
 use crate::switch::{Command, Input};
@@ -41,6 +42,7 @@ impl Server {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new(&texts::files(&self.config_dir));
+        let mut silence = Silence::default();
         // Said only now: whoever waits for it may send signals.
         let (config, state) = (self.config_dir.display(), self.folder.root().display());
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %config, %state, "ready");
@@ -51,6 +53,7 @@ impl Server {
                 _ = interrupt.recv() => break,
                 _ = look.tick() => {
                     self.hub.flush();
+                    silence.look(self.hub.silent_workers());
                     if watch.changed() {
                         self.reload_aside("file change").await;
                     }

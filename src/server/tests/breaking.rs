@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use super::log::logged;
 use super::scene::Scene;
 use crate::call::bucket;
 use crate::domain::Moment;
 use crate::recorder::{Entry, Happened, Recorded, replay};
+use crate::server::silence::Silence;
 use crate::sip::{Builder, Header, Message, Method};
 use crate::store::register::{CallFilter, Register};
 use crate::switch::{Input, Outcome, Output};
@@ -79,6 +82,16 @@ impl Scene {
         self.trunk.send(self.options(call_id, 1).named(BREAKS, "now"));
         let asked = self.trunk.send(self.options(call_id, 2));
         self.trunk.answer(&asked, 200);
+    }
+
+    /// Makes the worker of this call stand still while the caller holds [`STILL`].
+    fn make_stand(&self, call_id: &str) -> Message {
+        STANDING.store(false, Ordering::SeqCst);
+        let asked = self.trunk.send(self.options(call_id, 1).named(STANDS, "now"));
+        while !STANDING.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        asked
     }
 
     fn phone_hangs_up(&self, offered: &Message) -> Message {
@@ -184,10 +197,7 @@ fn a_worker_that_stands_still_hides_no_other_from_the_status() {
     let scene = Scene::start();
     let call_id = scene.call_ids(0).next().expect("endless");
     let held = STILL.lock();
-    let asked = scene.trunk.send(scene.options(&call_id, 1).named(STANDS, "now"));
-    while !STANDING.load(Ordering::SeqCst) {
-        std::thread::yield_now();
-    }
+    let asked = scene.make_stand(&call_id);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let status = runtime.expect("a runtime").block_on(scene.server.status()).expect("no refusal");
     let shards: Vec<_> = status["workers"].as_array().into_iter().flatten().collect();
@@ -195,6 +205,37 @@ fn a_worker_that_stands_still_hides_no_other_from_the_status() {
     assert_eq!(shards[0]["shard"], 1);
     drop(held);
     scene.trunk.answer(&asked, 200);
+}
+
+#[test]
+fn a_worker_that_ends_no_turn_is_named_in_the_log_by_another_thread() {
+    let scene = Scene::start();
+    let [mine, other] = [0, 1].map(|shard| scene.call_ids(shard).next().expect("endless"));
+    let held = STILL.lock();
+    let asked = scene.make_stand(&mine);
+    let since = Instant::now();
+    // The other worker turns, and is not silent.
+    let alive = scene.trunk.send(scene.options(&other, 1));
+    scene.trunk.answer(&alive, 200);
+    let end = since + Duration::from_secs(20);
+    let silent = || scene.server.hub.silent_since(Some(since));
+    while silent() != [0] {
+        assert!(Instant::now() < end, "{:?}", silent());
+        std::thread::yield_now();
+    }
+    let mut silence = Silence::default();
+    let look = |silence: &mut Silence| logged(|| silence.look(silent()));
+    let said = [(); 3].map(|()| look(&mut silence));
+    let told: Vec<bool> = said.iter().map(|said| said.contains("does not end its turn")).collect();
+    assert_eq!(told, [false, true, false], "{said:?}");
+    assert!(said[1].contains("WARN") && said[1].contains("worker=0"), "{said:?}");
+    drop(held);
+    scene.trunk.answer(&asked, 200);
+    while !silent().is_empty() {
+        assert!(Instant::now() < end, "{:?}", silent());
+        std::thread::yield_now();
+    }
+    assert!(look(&mut silence).contains("this worker turns again"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn backup(context: &Context, file: &Path) -> Result<Printed, Failure>
     let _ = fs::remove_dir_all(&aside);
     let names = done?;
     let text = format!("{}: {}", file.display(), names.join(", "));
-    Ok(Printed::new(text, json!({ "file": file, "holds": names })))
+    Ok(Printed::new(text, json!({ "file": file.to_string_lossy(), "holds": names })))
 }
 
 fn write(

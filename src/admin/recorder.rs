@@ -45,7 +45,6 @@ fn printed(file: &Path, text: &str) -> Printed {
     if unwritten > 0 {
         said += &format!("; {unwritten} lines could not be written and are lacking");
     }
-    let shown =
-        json!({ "file": file, "inputs": inputs, "workers": workers, "unwritten": unwritten });
+    let shown = json!({ "file": file.to_string_lossy(), "inputs": inputs, "workers": workers, "unwritten": unwritten });
     Printed::new(said, shown)
 }

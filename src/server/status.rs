@@ -40,8 +40,8 @@ impl Server {
         Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "started_at": hub.started_at,
-            "config": self.config_dir,
-            "state": self.folder.root(),
+            "config": self.config_dir.to_string_lossy(),
+            "state": self.folder.root().to_string_lossy(),
             "listening": listeners.collect::<Vec<_>>(),
             "draining": hub.draining.get().is_some(),
             "policy": policy.hash(),

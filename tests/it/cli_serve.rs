@@ -1,11 +1,13 @@
 //! The running program: starting, answering, reloading, draining, and what it makes of bad input.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
-use super::cli_scene::{LONG, Scene, get, heard, out, phone, request};
+use super::cli_scene::{LONG, Running, Scene, err, get, heard, out, phone, request};
 
 fn options_is_answered(scene: &Scene) {
     let phone = phone();
@@ -402,6 +404,36 @@ fn check_says_that_a_socket_without_a_server_behind_it_gave_no_orders() {
         assert!(said.contains(why), "{said}");
     }
     answering.join().expect("it ends");
+}
+
+#[test]
+fn names_of_files_and_folders_need_not_be_utf8() {
+    let scene = Scene::with_company();
+    let odd =
+        |name: &str| scene.path("").join(OsString::from_vec([name.as_bytes(), b"\xff"].concat()));
+    let (config, state) = (odd("config"), odd("state"));
+    std::fs::rename(scene.config(), &config).expect("moved");
+    std::fs::rename(scene.state(), &state).expect("moved");
+    let program = |arguments: &[&OsStr]| {
+        let mut program = std::process::Command::new(scene.program(&[]).get_program());
+        program.arg("--config").arg(&config).arg("--state").arg(&state).args(arguments);
+        program.env_remove("RUST_LOG").stdin(std::process::Stdio::null());
+        program
+    };
+    let server = Running::begin(program(&["serve".as_ref()]));
+    server.says(" ready ");
+    let json = |arguments: &[&OsStr]| {
+        let output = program(&[arguments, &["--json".as_ref()]].concat()).output();
+        let output = output.expect("the program runs");
+        assert!(output.status.success(), "{arguments:?}: {}{}", out(&output), err(&output));
+        serde_json::from_str::<serde_json::Value>(&out(&output)).expect("JSON")
+    };
+    let (copy, fed) = (odd("backup"), odd("fed"));
+    assert!(json(&["status".as_ref()])["state"].to_string().ends_with("state\u{fffd}\""));
+    let backup = json(&["backup".as_ref(), copy.as_ref()]);
+    assert!(copy.exists() && backup["file"].to_string().ends_with("backup\u{fffd}\""), "{backup}");
+    json(&["recorder".as_ref(), "save".as_ref(), fed.as_ref()]);
+    assert!(fed.exists());
 }
 
 #[test]

@@ -19,10 +19,12 @@ mod table;
 mod text;
 
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use apply::word;
 
@@ -109,11 +111,10 @@ impl Register {
     /// # Errors
     /// The target exists or cannot be written.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        let text = target.to_str().ok_or_else(|| {
-            StoreError::refused(format!("{}: the name is not UTF-8", target.display()))
-        })?;
+        // SQLite takes a file's name as the system does: as bytes.
+        let name = ToSqlOutput::Borrowed(ValueRef::Text(target.as_os_str().as_bytes()));
         make_private(File::options().write(true).create_new(true), target)?;
-        self.db.execute("VACUUM INTO ?1", [text]).map(drop).map_err(|e| {
+        self.db.execute("VACUUM INTO ?1", [name]).map(drop).map_err(|e| {
             // Half a copy helps nobody.
             let _ = std::fs::remove_file(target);
             StoreError::sql(target, &e)

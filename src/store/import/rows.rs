@@ -1,5 +1,7 @@
 //! A file as rows of cells, whichever kind it is; may be gone through several times.
 
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::columns::{Column, Header, known};
@@ -50,13 +52,7 @@ impl Rows {
     /// Opens `file`. The separator is the one under which most titles are `columns`. Errors: a file
     /// that cannot be read, is no text and no workbook, or is too large.
     pub(super) fn open(file: &Path, columns: &[Column]) -> Result<Self, StoreError> {
-        let io = |e: std::io::Error| StoreError::io(file, &e);
-        let size = std::fs::metadata(file).map_err(io)?.len();
-        if size > FILE_BYTES_MAX {
-            let why = format!("{} is larger than 1 GiB: split it", file.display());
-            return Err(StoreError::refused(why));
-        }
-        let bytes = std::fs::read(file).map_err(io)?;
+        let bytes = bytes(file, FILE_BYTES_MAX)?;
         if bytes.starts_with(b"PK\x03\x04") {
             let (sheet, notes) = sheet::read(file, bytes)?;
             return Ok(Self { source: Source::Sheet(sheet), notes });
@@ -117,6 +113,25 @@ impl Rows {
     }
 }
 
+/// A file or a pipe to its end. A device may have none, and says of itself that it is empty.
+fn bytes(file: &Path, max: u64) -> Result<Vec<u8>, StoreError> {
+    let io = |e: std::io::Error| StoreError::io(file, &e);
+    let refused = |why: &str| Err(StoreError::refused(format!("{} {why}", file.display())));
+    let meta = std::fs::metadata(file).map_err(io)?;
+    if meta.file_type().is_char_device() || meta.file_type().is_block_device() {
+        return refused("is a device: name a file");
+    }
+    let mut bytes = Vec::new();
+    if meta.len() <= max {
+        let whole = std::fs::File::open(file).map_err(io)?;
+        whole.take(max + 1).read_to_end(&mut bytes).map_err(io)?;
+    }
+    if meta.len() > max || bytes.len() as u64 > max {
+        return refused(&format!("is larger than {max} bytes: split it"));
+    }
+    Ok(bytes)
+}
+
 fn lines(text: &str, separator: u8, skip: usize) -> impl Iterator<Item = Row> + '_ {
     let body = text.lines().take(skip).map(|line| line.len() + 1).sum::<usize>();
     let body = text.get(body..).unwrap_or_default();
@@ -159,4 +174,31 @@ fn separator(text: &str, columns: &[Column]) -> (u8, usize) {
     };
     let best = [b',', b';', b'\t', b'|'].into_iter().max_by_key(score);
     (best.unwrap_or(b','), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_has_an_end_whatever_the_file_says_of_its_length() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.csv");
+        std::fs::write(&file, "12345678").expect("written");
+        let read = |file: &Path, max| bytes(file, max).map_err(|e| e.to_string());
+        assert_eq!(read(&file, 8).as_deref(), Ok(&b"12345678"[..]));
+        let why = format!("{} is larger than 7 bytes: split it", file.display());
+        assert_eq!(read(&file, 7), Err(why));
+        // A pipe has no length of its own.
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"12345678").expect("there is room");
+        drop(writer);
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&reader);
+        let why = read(Path::new(&format!("/proc/self/fd/{fd}")), 7).expect_err("too long");
+        assert!(why.ends_with(" is larger than 7 bytes: split it"), "{why}");
+        let why = read(Path::new("/dev/zero"), 1 << 30).expect_err("endless");
+        assert_eq!(why, "/dev/zero is a device: name a file");
+    }
 }

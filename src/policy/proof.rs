@@ -249,6 +249,8 @@ struct Proof<'a> {
     told: BTreeSet<(usize, &'static str)>,
     /// Of this interval: who of a group can be rung, by its queue.
     groups: BTreeMap<u16, Few>,
+    /// Of this interval: everybody of a group who is not absent, by its queue.
+    not_absent: BTreeMap<u16, Arc<[AgentId]>>,
     /// Of this interval: which calendars are open.
     open: Vec<bool>,
     /// Of this interval.
@@ -266,6 +268,7 @@ impl<'a> Proof<'a> {
             world,
             told: BTreeSet::new(),
             groups: BTreeMap::new(),
+            not_absent: BTreeMap::new(),
             open: Vec::new(),
             absent: BTreeSet::new(),
             work: 0,
@@ -276,6 +279,7 @@ impl<'a> Proof<'a> {
 
     fn interval(&mut self, at: Timestamp, open: &[bool], absent: &[AgentId]) {
         self.groups.clear();
+        self.not_absent.clear();
         self.open = open.to_vec();
         self.absent = absent.iter().copied().collect();
         let policy = self.policy;
@@ -350,6 +354,7 @@ impl<'a> Proof<'a> {
             steps.push(people.meant);
         }
         self.outcomes(rule, &steps, (caller, relevant), at);
+        self.comes_back(rule, (caller, relevant), at);
         let mut all = rings.clone();
         let owner = match &rule.end {
             End::Callback { owner: Some(owner) } => Some(&owner.value),
@@ -407,7 +412,6 @@ impl<'a> Proof<'a> {
         relevant: &DepartmentId,
         at: Timestamp,
     ) -> Few {
-        let directory = self.world.directory;
         let mut few = Few::nobody();
         match target {
             Target::One(who) => {
@@ -415,29 +419,44 @@ impl<'a> Proof<'a> {
                 agent.into_iter().for_each(|agent| self.add(agent, &mut few));
             }
             Target::Deputies(who) => {
-                let absent = self.who(who, caller, relevant).filter(|a| self.absent.contains(a));
-                let person = absent.and_then(|a| directory.person(a));
-                let deputies = person.map(|p| directory.deputies(&p.id, at)).unwrap_or_default();
+                let deputies = self.deputies(who, caller, relevant, at);
                 deputies.into_iter().for_each(|agent| self.add(agent, &mut few));
             }
             Target::Role(role, which) => {
-                let department = match which {
-                    None => None,
-                    Some(which) => match self.which(which, caller, relevant) {
-                        Some(department) => Some(department),
-                        None => return few,
-                    },
-                };
-                let group = match department {
-                    None => directory.group(role),
-                    Some(department) => directory.group_in(role, department),
-                };
-                if let Some(group) = group {
+                if let Some(group) = self.group_meant(role, which.as_ref(), caller, relevant) {
                     few.join(self.group(group));
                 }
             }
         }
         few
+    }
+
+    fn group_meant(
+        &self,
+        role: &Role,
+        which: Option<&Which>,
+        caller: &Caller,
+        relevant: &DepartmentId,
+    ) -> Option<&'a Group> {
+        let directory = self.world.directory;
+        match which {
+            None => directory.group(role),
+            Some(which) => directory.group_in(role, self.which(which, caller, relevant)?),
+        }
+    }
+
+    /// Who stands in, if the person is absent.
+    fn deputies(
+        &self,
+        who: &Who,
+        caller: &Caller,
+        relevant: &DepartmentId,
+        at: Timestamp,
+    ) -> Vec<AgentId> {
+        let directory = self.world.directory;
+        let absent = self.who(who, caller, relevant).filter(|a| self.absent.contains(a));
+        let person = absent.and_then(|a| directory.person(a));
+        person.map(|p| directory.deputies(&p.id, at)).unwrap_or_default()
     }
 
     fn group(&mut self, group: &Group) -> &Few {
@@ -565,6 +584,7 @@ impl<'a> Proof<'a> {
     }
 }
 
+mod back;
 mod outcomes;
 
 use outcomes::Paths;

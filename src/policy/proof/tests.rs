@@ -405,3 +405,69 @@ fn a_promise_that_nobody_owns_is_told_with_the_outcomes_that_lead_to_it() {
     let path = "not even somebody absent: role x: all gone, then person gus: gone: ";
     assert!(unowned.contains(path), "{unowned}");
 }
+
+/// What is told of steps that come back.
+fn circles(steps: &str, people: &[Row], absences: &[(&str, &str, &str, &str)]) -> Vec<String> {
+    let told = told(&policy(steps, "head of a"), &directory(people, absences));
+    told.into_iter().filter(|message| message.contains("goes in a circle")).collect()
+}
+
+#[test]
+fn b10_a_route_that_comes_back_by_way_of_a_role_is_told_with_a_caller_and_a_time() {
+    let told = circles(
+        "{ to = \"person eva\" }, { to = \"role z\" }, { to = \"role x\" },",
+        &eva_only(),
+        &[],
+    );
+    let expected = "policy.toml:7:41: warning: `all` goes in a circle: step 2 (`role z`) rings nobody but \
+                    eva, for whom the caller waited in step 1 (`person eva`): a known client, type key, VIP \
+                    none, owes nothing, from one of our people, no department responsible, any called \
+                    number, calling from +12125550199, no manager; Mon 2026-03-02 10:00, absent: nobody\n  \
+                    hint: name somebody else, or remove the step: a plan never goes back (B10)";
+    assert_eq!(told, [expected]);
+    for back in [
+        "{ to = \"role z\" }, { to = \"person eva\" }, { to = \"role x\" },",
+        // The default department is the relevant one.
+        "{ to = \"role x of a\" }, { to = \"head of b\" }, { to = \"role x of department\" },",
+        "{ to = \"role x\" }, { to = \"role x of b\" },",
+        "{ to = \"head of a\" }, { to = \"person fay\" }, { to = \"person dan\" }, { to = \"role y\" },",
+    ] {
+        assert_eq!(circles(back, &eva_only(), &[]).len(), 1, "{back}");
+    }
+    for on in [
+        "{ to = \"person ann\" }, { to = \"role x\" },",
+        "{ to = \"role x of a\" }, { to = \"role x\" },",
+        "{ to = \"role y\" }, { to = \"head of a\" },",
+        "{ to = \"person eva\" }, { to = \"role z\", only = true },",
+    ] {
+        assert_eq!(circles(on, &eva_only(), &[]), [""; 0], "{on}");
+    }
+}
+
+/// Of the role z nobody but eva.
+fn eva_only() -> Vec<Row> {
+    let mut people = PEOPLE.to_vec();
+    people.iter_mut().filter(|person| person.0 == "fay").for_each(|fay| fay.1 = "y");
+    people
+}
+
+#[test]
+fn b10_a_circle_that_is_there_only_where_absences_overlap_is_told_with_its_day() {
+    let steps = "{ to = \"role y\" }, { to = \"role z\" }, { to = \"role x\" },";
+    assert_eq!(circles(steps, &PEOPLE, &[]), [""; 0]);
+    let (ann, dan) =
+        (("ann", "2026-03-03", "2026-03-05", ""), ("dan", "2026-03-05", "2026-03-06", ""));
+    assert_eq!(circles(steps, &PEOPLE, &[ann, dan]), [""; 0], "eva answers for z too");
+    let eva = ("eva", "2026-03-04", "2026-03-06", "");
+    let told = circles(steps, &PEOPLE, &[ann, dan, eva]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let example = "rings nobody but fay, for whom the caller waited in step 1 (`role y`)";
+    assert!(told[0].contains(example), "{told:?}");
+    assert!(told[0].contains("Thu 2026-03-05 07:00, absent: ann, dan, eva"), "{told:?}");
+    // A deputy who leads back to the group in which the caller was.
+    let steps = "{ to = \"role w\" }, { to = \"head of b\" }, { to = \"deputies of head of b\" },";
+    let deputy = ("cyd", "2026-03-04", "2026-03-04", "gus");
+    assert_eq!(circles(steps, &PEOPLE, &[]), [""; 0]);
+    let told = circles(steps, &PEOPLE, &[deputy]);
+    assert!(told.len() == 1 && told[0].contains("Wed 2026-03-04"), "{told:?}");
+}

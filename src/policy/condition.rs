@@ -38,8 +38,8 @@ pub(super) enum Test {
     Department(Vec<At<DepartmentId>>),
     /// Clause C2: a calendar is open, or closed.
     Hours { calendar: Arc<str>, open: bool },
-    /// A setting has this value.
-    Setting { text: String, holds: bool },
+    /// A setting has this value; `values`: all that it could have, in the same words.
+    Setting { text: String, values: Vec<String>, holds: bool },
 }
 
 /// Tests that must all hold.
@@ -360,5 +360,6 @@ fn setting<T: Copy + PartialEq>(
     let wanted = reader.choice(value, known)?;
     let word = value.get_ref().as_str().unwrap_or_default();
     let holds = current(context.settings) == *wanted;
-    Some(vec![Test::Setting { text: format!("{name} = {word}"), holds }])
+    let values = known.iter().map(|(word, _)| format!("{name} = {word}")).collect();
+    Some(vec![Test::Setting { text: format!("{name} = {word}"), values, holds }])
 }

@@ -13,6 +13,8 @@
 //! What cannot be together is never in `rest`: a caller who is no known client has no type, VIP level,
 //! debt or department; of opening hours only those combinations count that the calendars really have.
 
+mod dormant;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -33,7 +35,8 @@ const BLOCKS_MAX: usize = 20_000;
 /// Years whose calendars are looked at: every weekday for every date, leap years included.
 const YEARS: std::ops::Range<i16> = 2024..2036;
 
-/// Notes every rule that is never reached and a call that no rule fits.
+/// Notes every rule that is never reached and a call that no rule fits. What a setting switches off hides
+/// nothing, and is told if nobody would reach it when it is switched on.
 pub(super) fn check(
     rules: &Rules,
     context: &Context<'_>,
@@ -60,6 +63,7 @@ pub(super) fn check(
             }
         }
     }
+    dormant::check(&rules.rules, &space, reader);
     if let (Some(gap), true, Some(last)) = (rest.first(), rules.complete, rules.rules.last()) {
         let message = format!("no rule fits this call: {}", space.example(gap));
         let hint = "end with a rule without `when` (B4: everybody else, to the operators)";

@@ -237,6 +237,46 @@ fn a_rule_that_several_rules_shadow_together_is_told_with_all_of_them() {
 }
 
 #[test]
+fn a_rule_that_is_off_hides_nothing_and_is_told_if_nobody_would_reach_it_when_it_is_on() {
+    let (finance, manager) = (
+        "{ debtor = true, debtor_first = \"finance\" }",
+        "{ debtor = true, debtor_first = \"manager\" }",
+    );
+    let text = |rules: &[(&str, &str)]| {
+        let rules: String = rules.iter().map(|(name, when)| rule(name, when)).collect();
+        format!("{SETTINGS}{rules}{REST}")
+    };
+    let as_it_ships = text(&[("finance", finance), ("manager", manager)]);
+    assert_eq!(problems(&as_it_ships), [""; 0], "each way for one value of the setting");
+    let hides = text(&[("manager", manager), ("owes", "{ debtor = true }")]);
+    assert_eq!(problems(&hides), [""; 0], "what is off hides nothing");
+    let why = "takes all its calls, also with the setting that switches it on | \
+               move it up, narrow those before it, or remove it";
+    let behind = text(&[("owes", "{ debtor = true }"), ("manager", manager)]);
+    let expected = format!("12:8 `manager` is never reached: `owes` (line 4) {why}");
+    assert_eq!(problems(&behind), [expected]);
+    // In the only world in which the last one is on, the first one is on too.
+    let behind = text(&[
+        ("manager", manager),
+        ("vip", "{ vip = true, debtor = true, debtor_first = \"manager\" }"),
+    ]);
+    let expected = format!("12:8 `vip` is never reached: `manager` (line 4) {why}");
+    assert_eq!(problems(&behind), [expected]);
+    // With either value of the other setting somebody stands before it.
+    let (personal, to_finance) = (
+        "{ vip = true, debtor = true, vip_debtor = \"personal_manager\" }",
+        "{ vip = true, debtor = true, vip_debtor = \"finance\" }",
+    );
+    let last = ("last", "{ vip = true, debtor = true, debtor_first = \"manager\" }");
+    let found = problems(&text(&[("one", personal), ("other", to_finance), last]));
+    assert!(
+        found.len() == 1 && found[0].starts_with("17:8 `last` is never reached: "),
+        "{found:?}"
+    );
+    assert_eq!(problems(&text(&[("one", personal), last])), [""; 0]);
+}
+
+#[test]
 fn one_alternative_of_a_rule_may_be_the_shadowed_one() {
     let when = "[ { vip = true }, { vip = \"local\", new = false } ]";
     let text = format!("{SETTINGS}{}{REST}", rule("vip", when));

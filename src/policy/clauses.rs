@@ -5,7 +5,13 @@
 //! test itself. What does not work yet has no test here, so it can never count. A setting that the
 //! configuration leaves out counts by its default, where the default alone carries the clause out.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+
+use super::fields::{At, Fields, Reader};
+use super::problem::did_you_mean;
+use super::rule::word;
 
 /// One clause as this program knows it.
 struct Clause {
@@ -54,6 +60,23 @@ pub fn clauses(files: &[NamedText<'_>], named: &[(String, u32, String)]) -> Vec<
         ClauseLine { clause: id, title, places, tests, covered }
     };
     CLAUSES.iter().map(line).collect()
+}
+
+/// The clause that a rule, a plan or a help must name.
+pub(super) fn named(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
+    let text = word("clause", fields, reader);
+    text.map_or_else(|| Arc::from(""), |text| of_the_paper(text, reader))
+}
+
+/// A name as a clause; that the paper does not have it is noted: whoever reads an explanation would look
+/// for it in vain.
+pub(super) fn of_the_paper(text: At<String>, reader: &mut Reader<'_>) -> Arc<str> {
+    if !text.trim().is_empty() && !CLAUSES.iter().any(|clause| clause.id == text.value) {
+        let hint = did_you_mean(&text, CLAUSES.iter().map(|clause| clause.id))
+            .or_else(|| Some("`telefonist check --clauses` lists them".to_owned()));
+        reader.warn(text.span.clone(), format!("the paper has no clause `{}`", text.value), hint);
+    }
+    Arc::from(text.value)
 }
 
 /// Names that the configuration gives as clauses and the paper does not have.

@@ -34,8 +34,8 @@ impl Emergency {
         let mut plans: Vec<Self> = Vec::new();
         for mut fields in tables {
             let span = fields.span.clone();
-            let name = super::rule::word("name", &mut fields, reader);
-            let clause = super::rule::word("clause", &mut fields, reader);
+            let name = super::rule::name(&mut fields, reader);
+            let clause = super::clauses::named(&mut fields, reader);
             let moves = fields.required("moves", reader);
             let moves = moves.map(|v| reader.tables(v, "a move")).unwrap_or_default();
             fields.finish(reader);

@@ -111,7 +111,7 @@ fn read(mut fields: Fields<'_>, reader: &mut Reader<'_>) -> Option<Help> {
     let helpers: Vec<At<GroupName>> = helpers.collect();
     let opens = fields.required("opens_at", reader).and_then(|v| reader.duration(v, WAITS));
     let closes = fields.required("closes_at", reader).and_then(|v| reader.duration(v, WAITS));
-    let clause = super::rule::word("clause", &mut fields, reader);
+    let clause = super::clauses::named(&mut fields, reader);
     fields.finish(reader);
     let (group, opens, closes) = (group?, opens?, closes?);
     if *closes >= *opens {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::choice::Choice;
+use super::clauses;
 use super::condition::{Condition, Test};
 use super::fields::{At, Fields, Reader, Value, Words};
 use super::options;
@@ -97,8 +98,8 @@ impl Rule {
         reader: &mut Reader<'_>,
     ) -> Option<Self> {
         let span = fields.span.clone();
-        let name = word("name", &mut fields, reader);
-        let clause = word("clause", &mut fields, reader);
+        let name = name(&mut fields, reader);
+        let clause = clauses::named(&mut fields, reader);
         let when = fields.optional("when");
         let when = Condition::read_all(when, span.clone(), context, reader);
         let (steps, end) = match fields.required("route", reader) {
@@ -131,12 +132,17 @@ pub(super) fn word(
     name: &'static str,
     fields: &mut Fields<'_>,
     reader: &mut Reader<'_>,
-) -> Arc<str> {
+) -> Option<At<String>> {
     let text = fields.required(name, reader).and_then(|v| reader.text(v));
     if let Some(text) = text.as_ref().filter(|text| text.trim().is_empty()) {
         reader.error(text.span.clone(), format!("`{name}` is empty"), None);
     }
-    Arc::from(text.map_or_else(String::new, |text| text.value))
+    text
+}
+
+/// What a rule or a plan is called.
+pub(super) fn name(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
+    Arc::from(word("name", fields, reader).map_or_else(String::new, |text| text.value))
 }
 
 fn route(
@@ -240,7 +246,7 @@ fn step(
     let wait = fields.optional("wait").map(|v| options::wait(v, reader));
     let only = fields.optional("only").and_then(|v| reader.boolean(v)).is_some_and(|only| *only);
     let own = fields.optional("clause").and_then(|v| reader.text(v));
-    let clause = own.map_or_else(|| clause.clone(), |own| Arc::from(own.value));
+    let clause = own.map_or_else(|| clause.clone(), |own| clauses::of_the_paper(own, reader));
     let choice = Choice::read(&mut fields, target.as_ref(), reader);
     fields.finish(reader);
     let target = target?;

@@ -42,7 +42,7 @@ const REST: &str =
 
 fn rule(name: &str, when: &str) -> String {
     format!(
-        "[[rule]]\nname = \"{name}\"\nclause = \"X\"\nwhen = {when}\nroute = [ {{ to = \"callback\" }} ]\n"
+        "[[rule]]\nname = \"{name}\"\nclause = \"B4\"\nwhen = {when}\nroute = [ {{ to = \"callback\" }} ]\n"
     )
 }
 
@@ -177,7 +177,7 @@ fn a_route_that_can_end_with_nobody_is_refused() {
 #[test]
 fn pass_and_refuse_are_whole_routes() {
     let whole = |route: &str| {
-        format!("{SETTINGS}[[rule]]\nname = \"a\"\nclause = \"-\"\nroute = {route}\n")
+        format!("{SETTINGS}[[rule]]\nname = \"a\"\nclause = \"B4\"\nroute = {route}\n")
     };
     assert!(read(&whole("\"pass\"\ntrunk = \"carrier\"")).is_ok());
     assert!(read(&whole("\"refuse\"\nstatus = 603")).is_ok());

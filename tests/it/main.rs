@@ -14,6 +14,8 @@ mod cli_orders;
 #[cfg(feature = "shell")]
 mod cli_output;
 #[cfg(feature = "shell")]
+mod cli_policy;
+#[cfg(feature = "shell")]
 mod cli_recorder;
 #[cfg(feature = "shell")]
 mod cli_replay;

@@ -43,13 +43,35 @@ fn unknown_names_are_told_at_their_own_letters_with_a_guess() {
 }
 
 #[test]
+fn a_clause_that_the_paper_does_not_have_is_a_warning_at_its_letters() {
+    let text = route("{ to = \"role operator\", clause = \"C11\" },").replace("\"B4\"", "\"Z9\"")
+        + "[[help]]\ngroup = \"operator\"\nhelpers = [\"manager\"]\nopens_at = \"45s\"\ncloses_at = \"15s\"\nclause = \"b7\"\n\
+           [[emergency]]\nname = \"fire\"\nclause = \"X\"\nmoves = [{ close = \"operator\" }]\n";
+    let policy = office().policy(&text).compile().expect("a warning refuses nothing");
+    let told: Vec<String> = policy.warnings.iter().map(|p| p.to_string()).collect();
+    let list = "\n  hint: `telefonist check --clauses` lists them";
+    let expected = [
+        "policy.toml:6:10: warning: the paper has no clause `Z9`\n  hint: did you mean `B9`?"
+            .into(),
+        "policy.toml:7:44: warning: the paper has no clause `C11`\n  hint: did you mean `C1`?"
+            .into(),
+        "policy.toml:13:10: warning: the paper has no clause `b7`\n  hint: did you mean `B7`?"
+            .into(),
+        format!("policy.toml:16:10: warning: the paper has no clause `X`{list}"),
+    ];
+    assert_eq!(told, expected);
+    // A clause that does not work yet is one all the same.
+    assert_eq!(office().policy(&route("").replace("B4", "B5")).problems(), [""; 0]);
+}
+
+#[test]
 fn names_in_settings_numbers_conditions_and_owners_are_looked_up_too() {
     let text = "[settings]\ndefault_department = \"a\"\ncallback_owner = \"person b\"\n\
         [[called]]\nnumber = \"+49301\"\ndepartment = \"c\"\n\
         [[caller_region]]\nnumber = \"+4931*\"\nregion = \"Rivrside\"\n\
-        [[rule]]\nname = \"x\"\nclause = \"-\"\nwhen = { department = [\"market\", \"d\"] }\n\
+        [[rule]]\nname = \"x\"\nclause = \"B4\"\nwhen = { department = [\"market\", \"d\"] }\n\
         route = [ { to = \"callback\", owner = \"head of e\" } ]\n\
-        [[rule]]\nname = \"y\"\nclause = \"-\"\nroute = [ { to = \"callback\" } ]\n";
+        [[rule]]\nname = \"y\"\nclause = \"B4\"\nroute = [ { to = \"callback\" } ]\n";
     let expected = [
         "2:22 no department is called `a`",
         "3:26 nobody is called `b`",

@@ -1,0 +1,27 @@
+//! What an admin who changes the policy is told: by `check`, at the start and by `reload`.
+
+use super::cli_scene::{Scene, out};
+
+/// `LINE:COLUMN` of the first `text` in a file of the configuration.
+fn place(scene: &Scene, file: &str, text: &str) -> String {
+    let read = std::fs::read_to_string(scene.config().join(file)).expect("readable");
+    let found = read.lines().enumerate().find_map(|(n, line)| Some((n, line.find(text)?)));
+    let (line, column) = found.expect("there");
+    format!("{file}:{}:{}", line + 1, column + 1)
+}
+
+#[test]
+fn a_clause_that_the_paper_does_not_have_is_told_by_check_at_the_start_and_by_reload() {
+    let scene = Scene::with_company();
+    scene.edit("policy.toml", "clause = \"B2\"", "clause = \"Z9\"");
+    let place = place(&scene, "policy.toml", "\"Z9\"");
+    let warning = format!("{place}: warning: the paper has no clause `Z9`");
+    let output = scene.run(&["check"]);
+    let said = out(&output);
+    assert!(output.status.success() && said.contains(&warning), "{said}");
+    let server = scene.serve_quietly();
+    let line = server.says("the policy is probably not what is meant");
+    assert!(line.contains(&place) && line.contains("see `telefonist check`"), "{line}");
+    server.says(" ready ");
+    assert!(scene.ok(&["reload"]).contains(&warning));
+}

@@ -52,14 +52,15 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
                     "orders of supervisors in force, in the proof too: {count} (B8)"
                 ));
             }
-            let proven = proofs(&config_dir, people.rows.clone(), orders, context.at);
+            let proven = proofs(&config_dir, people.rows.clone(), orders.clone(), context.at);
             notes.extend(proven.as_ref().map(proven_in_words));
             looked_at = proven.as_ref().map(|p| {
                 let (rules, callers, intervals) = (p.rules, p.callers, p.intervals);
                 json!({ "rules": rules, "callers": callers, "intervals": intervals, "paths": p.paths })
             });
             let found = proven.map(|proven| proven.problems).unwrap_or_default();
-            [people.bad, problems(&config_dir, people.rows), found, strangers, dangling].concat()
+            let named = problems(&config_dir, people.rows, orders);
+            [people.bad, named, found, strangers, dangling].concat()
         }
         Ok(None) => {
             let note = "people: none known yet; import them, or name the state folder (--state)";

@@ -128,7 +128,7 @@ impl Check<'_> {
 
     /// Clause B7: a group that helps or is helped.
     fn group(&mut self, group: &At<GroupName>) {
-        if !self.directory.has_group(group) {
+        if !self.directory.has_group(group) && !self.directory.is_held(group) {
             let groups = self.directory.groups().map(|g| g.name().to_string()).collect::<Vec<_>>();
             let hint = did_you_mean(&group.to_string(), groups.iter().map(String::as_str));
             self.error(group.span.clone(), format!("no group is called `{group}`"), hint);
@@ -203,6 +203,13 @@ impl Check<'_> {
     }
 
     fn role(&mut self, role: &At<Role>, which: Option<&Which>) {
+        let department = match which {
+            Some(Which::Named(name)) => Some(&name.value),
+            _ => None,
+        };
+        if let Some((message, hint)) = self.moved_away(role, department) {
+            return self.warn(role.span.clone(), message, Some(hint));
+        }
         if self.directory.group(role).is_none() {
             let roles: BTreeSet<&str> = self.directory.groups().map(|g| g.role.as_str()).collect();
             let hint = did_you_mean(role.as_str(), roles);
@@ -217,7 +224,46 @@ impl Check<'_> {
             self.error(role.span.clone(), message, None);
         }
     }
+
+    /// Clause B8: somebody holds the role, and nobody serves it, for supervisors have moved them all. By which
+    /// orders, and how they are taken back.
+    fn moved_away(
+        &self,
+        role: &Role,
+        department: Option<&DepartmentId>,
+    ) -> Option<(String, String)> {
+        let directory = self.directory;
+        let group = GroupName { role: role.clone(), department: department.cloned() };
+        let served = match department {
+            None => directory.group(role),
+            Some(department) => directory.group_in(role, department),
+        };
+        if served.is_some() {
+            return None;
+        }
+        let orders = directory.moved_from(&group);
+        let last = orders.last()?;
+        let more = orders.len().saturating_sub(ORDERS_SHOWN);
+        let shown: Vec<String> =
+            orders.iter().take(ORDERS_SHOWN).map(|order| order.to_string()).collect();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!(
+            "nobody serves `{group}` by order of a supervisor: {}{more} (B8)",
+            shown.join(", ")
+        );
+        let hint = match (&last.plan, &last.order) {
+            (Some(_), _) => "`telefonist plan revert` takes the plan back".to_owned(),
+            (None, Order::Move { person, .. }) => {
+                format!("`telefonist agent back {person}` takes an order back")
+            }
+            _ => "`telefonist status` lists the orders".to_owned(),
+        };
+        Some((message, hint))
+    }
 }
+
+/// Orders that one problem names.
+const ORDERS_SHOWN: usize = 3;
 
 /// What is wrong with people, departments and absences, whatever the policy says.
 pub fn check_directory(directory: &Directory) -> Vec<Problem> {

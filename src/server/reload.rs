@@ -46,7 +46,8 @@ impl Server {
     pub fn reload(&self, by: &str) -> Result<Reloaded, Vec<Problem>> {
         let _one_at_a_time = self.lock_reload();
         let compiled = texts::compile(&self.config_dir).map_err(|found| {
-            let all = texts::problems(&self.config_dir, self.hub.rows());
+            let orders = self.hub.current.directory.load().orders().clone();
+            let all = texts::problems(&self.config_dir, self.hub.rows(), orders);
             // Somebody may have mended the files meanwhile.
             if all.iter().any(Problem::is_error) { all } else { found }
         });

@@ -58,9 +58,9 @@ pub fn compile(folder: &Path) -> Result<Compiled, Vec<Problem>> {
     }
 }
 
-/// Every problem of the configuration in `folder`, of its names in `rows` and of `rows` themselves,
-/// although some of the texts cannot be compiled: for whoever mends them all at once.
-pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
+/// Every problem of the configuration in `folder`, of its names in `rows` under these orders of supervisors
+/// (clause B8) and of `rows` themselves, although some of the texts cannot be compiled: for whoever mends them all at once.
+pub fn problems(folder: &Path, rows: DirectoryRows, orders: Orders) -> Vec<Problem> {
     let [_, policy_file, calendars_file] = files(folder);
     let (config, mut problems) = match config::load(folder) {
         Ok(config) => (Some(config.clone()), config.warnings),
@@ -79,7 +79,8 @@ pub fn problems(folder: &Path, rows: DirectoryRows) -> Vec<Problem> {
     let names = config.as_ref().map_or_else(any_names, |c| Names::of(&c.settings));
     let calendars = policy::calendars_as_read(&calendars_name, &calendars_text);
     let limits = config.map_or(DIRECTORY_LIMITS_MAX, |c| c.directory_limits);
-    let found = match Directory::build(None, DirectoryRows { calendars, ..rows }, limits) {
+    let rows = DirectoryRows { calendars, ..rows };
+    let found = match Directory::build_with(None, rows, orders, limits) {
         Ok(directory) => Policy::compile(&sources, &directory, &names),
         Err(lines) => {
             let problem = |l| Problem::of_directory(policy::Severity::Error, l, None);

@@ -25,3 +25,30 @@ fn a_clause_that_the_paper_does_not_have_is_told_by_check_at_the_start_and_by_re
     server.says(" ready ");
     assert!(scene.ok(&["reload"]).contains(&warning));
 }
+
+#[test]
+fn b8_a_role_whose_people_were_all_moved_away_is_told_with_the_order_and_how_to_take_it_back() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    let by = ["--by", "nina.adler"];
+    scene.ok(&[&["agent", "move", "fritz.ebner", "--to", "operator"], &by[..]].concat());
+    let place = place(&scene, "policy.toml", "finance\",                ring");
+    let told = format!(
+        "{place}: warning: nobody serves `finance` by order of a supervisor: fritz.ebner moved to operator \
+         (by nina.adler at "
+    );
+    let how = "`telefonist agent back fritz.ebner` takes an order back";
+    for said in [scene.ok(&["status"]), scene.ok(&["check"])] {
+        assert!(said.contains(&told) && said.contains(how), "{said}");
+        assert!(!said.contains("error:") && !said.contains("remove the step"), "{said}");
+    }
+    // Nor is it a reason to refuse what an admin changes meanwhile.
+    scene.edit(
+        "policy.toml",
+        "to = \"role operator\",     ring",
+        "to = \"role finance of finance\", ring",
+    );
+    assert!(scene.ok(&["reload"]).contains("reloaded"));
+    scene.ok(&[&["agent", "back", "fritz.ebner"], &by[..]].concat());
+    assert!(!scene.ok(&["check"]).contains("by order"));
+}

@@ -1,6 +1,7 @@
 //! What a policy names and the directory lacks, and what `check` says of the directory itself.
 
-use telefonist::policy::{Policy, Severity, Sources, check_directory};
+use telefonist::domain::{Directory, DirectoryLimits, DirectoryRows, GroupName, Order, Orders};
+use telefonist::policy::{Policy, Severity, Sources, calendars, check_directory};
 
 use super::policy_cases::office::{CALENDARS, POLICY, names, office, person};
 
@@ -195,4 +196,37 @@ fn impossible_rows_of_the_directory_are_told() {
     assert_eq!(told.len(), expected.len(), "{told:?}");
     assert_eq!(problems[0].hint.as_deref(), Some("did you mean `wholesale`?"));
     assert_eq!(person("x", "", "").department, None);
+}
+
+#[test]
+fn b8_roles_whose_holders_were_all_moved_away_are_warnings_that_name_the_orders() {
+    let policy = office().compile().expect("a good policy");
+    let directory = office().directory();
+    let orders = ["nina", "olga", "pavel"].into_iter().fold(Orders::default(), |orders, who| {
+        let to = GroupName::parse("finance").expect("a group");
+        let order = Order::Move { person: who.into(), to, from: None };
+        orders.with(order, (&"gerd".into(), office().at)).expect("taken")
+    });
+    let rows = DirectoryRows {
+        people: directory.agents().map(|(_, person)| (**person).clone()).collect(),
+        departments: directory.departments().cloned().collect(),
+        calendars: calendars("calendars.toml", CALENDARS).expect("good calendars"),
+        ..DirectoryRows::default()
+    };
+    let limits = DirectoryLimits { agents_max: 100, groups_max: 64 };
+    let moved = Directory::build_with(None, rows, orders, limits).expect("a directory");
+    let found = policy.check(&moved);
+    assert!(found.iter().all(|p| p.severity == Severity::Warning), "{found:?}");
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let operators = told.iter().find(|t| t.contains("nobody serves `operator`")).expect("told");
+    for part in ["nina moved to finance (by gerd at ", "pavel moved to finance", "agent back pavel"]
+    {
+        assert!(operators.contains(part), "{operators}");
+    }
+    assert!(told.iter().any(|t| t.contains("nobody serves `shift_leader`")), "{told:?}");
+    // What nobody holds is an error as ever.
+    let nobody = office().without("fritz").directory();
+    assert!(
+        policy.check(&nobody).iter().any(|p| p.message.contains("nobody holds the role `finance`"))
+    );
 }

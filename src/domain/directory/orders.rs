@@ -20,7 +20,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{DepartmentId, Directory, PersonId, Role};
+use super::{DepartmentId, Directory, Person, PersonId, Role};
 
 /// Orders that stand at once; of more the oldest must be taken back first.
 pub const ORDERS_MAX: usize = 256;
@@ -314,8 +314,13 @@ impl Orders {
 
     /// Who moved `person` last; `None` if their roles count.
     pub fn moved(&self, person: &PersonId) -> Option<&PersonId> {
+        self.moved_by(person).map(|order| &order.by)
+    }
+
+    /// The last order that moved `person`; `None` if their roles count.
+    pub fn moved_by(&self, person: &PersonId) -> Option<&Standing> {
         let last = self.in_effect().rev().find(|s| moves(&s.order, person))?;
-        (!matches!(last.order, Order::Back { .. })).then_some(&last.by)
+        (!matches!(last.order, Order::Back { .. })).then_some(last)
     }
 
     /// The groups that `person`, whose roles give `own`, serves.
@@ -403,6 +408,28 @@ impl Directory {
     /// Somebody holds, or held, this role there: it has a queue.
     pub fn has_group(&self, group: &GroupName) -> bool {
         self.group_queues.contains_key(&group.key())
+    }
+
+    /// Somebody holds this role there, although supervisors may have moved them all away.
+    pub fn is_held(&self, group: &GroupName) -> bool {
+        self.holders(group).next().is_some()
+    }
+
+    /// The orders by which those who hold this role there were moved.
+    pub fn moved_from(&self, group: &GroupName) -> Vec<&Standing> {
+        match self.orders.is_empty() {
+            true => Vec::new(),
+            false => self.holders(group).filter_map(|p| self.orders.moved_by(&p.id)).collect(),
+        }
+    }
+
+    fn holders(&self, group: &GroupName) -> impl Iterator<Item = &Person> {
+        let holds = move |person: &&Person| {
+            let department = group.department.as_ref();
+            person.roles.contains(&group.role)
+                && (department.is_none() || person.department.as_ref() == department)
+        };
+        self.agents().map(|(_, person)| &**person).filter(holds)
     }
 
     /// The queue of a group that somebody serves or served.

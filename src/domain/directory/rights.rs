@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{DepartmentId, Directory, GroupName, Order, Person, PersonId};
+use super::{DepartmentId, Directory, GroupName, Order, PersonId};
 
 /// The role whose holders may order anything.
 const SHIFT_LEADER: &str = "shift_leader";
@@ -98,11 +98,6 @@ impl Directory {
         let head_away = head_there.is_none_or(|person| self.absence(person, at).is_some());
         let stands_in = self.stand_in(head, at).is_some_and(|agent| self.agent(by) == Some(agent));
         stands_in || (head_away && department.deputy_head.as_ref() == Some(by))
-    }
-
-    pub(super) fn is_held(&self, group: &GroupName) -> bool {
-        let holds = |person: &Person| super::keys_of(person).contains(&group.key());
-        self.agents().any(|(_, person)| holds(person))
     }
 
     fn department_of(&self, person: &PersonId) -> BTreeSet<DepartmentId> {

@@ -10,7 +10,7 @@ use super::super::rule::{End, Rule};
 use super::super::target::{Target, Which, Who};
 use super::super::walk::{Place, Walked, walk};
 use super::Proof;
-use crate::domain::{AgentId, DepartmentId};
+use crate::domain::{AgentId, DepartmentId, GroupName};
 
 /// Different routes that are walked.
 const ROUTES_MAX: usize = 10_000;
@@ -147,6 +147,13 @@ impl<'a> Proof<'a> {
         }
     }
 
+    /// Who is meant may only have been moved away (clause B8): what a route means stands over orders.
+    fn waits_for_an_order(&self, target: &Target) -> bool {
+        let Target::Role(role, _) = target else { return false };
+        let group = GroupName { role: role.value.clone(), department: None };
+        !self.world.directory.moved_from(&group).is_empty()
+    }
+
     /// Steps that no path of any caller's reached at any time.
     pub(super) fn unreached(&mut self) {
         let policy = self.policy;
@@ -155,6 +162,9 @@ impl<'a> Proof<'a> {
             let never: Vec<usize> = (0..reached.len()).filter(|step| !reached[*step]).collect();
             for number in never {
                 let step = &rule.steps[number];
+                if self.waits_for_an_order(&step.to) {
+                    continue;
+                }
                 let earlier = self.paths.left_out.get(&(rule.span.start, number));
                 let why = match earlier {
                     Some(earlier) => format!(

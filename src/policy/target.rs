@@ -103,7 +103,7 @@ impl Who {
 }
 
 /// Everything that a step's `to` may begin with.
-pub(super) const BEGINNINGS: [&str; 8] =
+const BEGINNINGS: [&str; 8] =
     ["manager", "deputies", "head", "role", "person", "callback", "pass", "refuse"];
 
 type Wrong = (Range<usize>, String, Option<String>);
@@ -193,10 +193,23 @@ impl<'a> Words<'a> {
             let which = if self.take_if("of") { Some(self.which()?) } else { None };
             return Ok(Target::Role(role, which));
         }
-        self.who().map(Target::One)
+        self.one(&BEGINNINGS).map(Target::One)
     }
 
+    /// One person: after "deputies of", or who owns a promise.
     fn who(&mut self) -> Result<Who, Wrong> {
+        match self.words.get(self.next) {
+            Some(word) if word.value == "role" => {
+                let hint = "like \"head of wholesale\" or \"person anna.berg\"".to_owned();
+                let message = "a role is many people, one person is needed here".to_owned();
+                Err((word.span.clone(), message, Some(hint)))
+            }
+            _ => self.one(&["manager", "head", "person"]),
+        }
+    }
+
+    /// One person; `known` are the words that may stand here.
+    fn one(&mut self, known: &[&str]) -> Result<Who, Wrong> {
         let word = self.take("a person")?;
         match word.value {
             "manager" => Ok(Who::Manager),
@@ -206,7 +219,7 @@ impl<'a> Words<'a> {
             }
             "person" => Ok(Who::Person(self.take("a person's name")?.map(PersonId::new))),
             other => {
-                let hint = did_you_mean(other, BEGINNINGS);
+                let hint = did_you_mean(other, known.iter().copied());
                 Err((word.span, format!("nobody can be reached by `{other}`"), hint))
             }
         }
@@ -235,6 +248,27 @@ mod tests {
     use super::super::fields::Fields;
     use super::super::problem::Source;
     use super::*;
+
+    #[test]
+    fn a_guess_is_a_word_that_may_stand_there() {
+        let hint = |line: &str| hint_of(line).expect("a hint");
+        assert_eq!(
+            hint("to = \"deputies of role operator\""),
+            "like \"head of wholesale\" or \"person anna.berg\""
+        );
+        assert_eq!(hint("to = \"deputies of rol operator\""), "known are: manager, head, person");
+        assert_eq!(hint("to = \"rol operator\""), "did you mean `role`?");
+        assert_eq!(hint("to = \"deputies of hed of a\""), "did you mean `head`?");
+    }
+
+    fn hint_of(line: &str) -> Option<String> {
+        let source = Source::new("policy.toml", line);
+        let (mut reader, table) = Reader::parse(&source);
+        let mut fields = Fields::new(table.get_ref(), table.span(), "a step");
+        let text = fields.required("to", &mut reader).and_then(|v| reader.text(v))?;
+        assert!(Target::read(&text, &mut reader).is_none(), "it is wrong");
+        reader.into_problems().remove(0).hint
+    }
 
     fn read_to(line: &str) -> Result<String, (u32, u32, String)> {
         let source = Source::new("policy.toml", line);
@@ -279,6 +313,11 @@ mod tests {
         let column = |line: &str| wrong(line).1;
         assert_eq!(wrong("to = \"manger\"").2, "nobody can be reached by `manger`");
         assert_eq!(column("to = \"deputies for manager\""), 16);
+        let of_role = wrong("to = \"deputies of role operator\"");
+        assert_eq!(
+            (of_role.1, of_role.2.as_str()),
+            (19, "a role is many people, one person is needed here")
+        );
         assert_eq!(column("to = \"manager please\""), 15);
         assert_eq!(wrong("to = \"head of\"").2, "a department is missing at its end");
         assert_eq!(column("to = \"head of client's shop\""), 24);

@@ -153,7 +153,7 @@ route  = "pas"
         "14:10 `role operator` is in this route already | a plan never goes back to a step that it has left (B10)",
         "14:38 this is a number with a fraction, a whole number is needed",
         "15:3 `to` is missing in a step",
-        "16:31 nobody can be reached by `somebody` | known are: manager, deputies, head, role, person, callback, pass, refuse",
+        "16:31 nobody can be reached by `somebody` | known are: manager, head, person",
         "16:42 `wait` is not known in a step | known are: to, owner",
         "17:3 the route has ended before this step",
         "19:1 `clause` is missing in a rule",

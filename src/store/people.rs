@@ -331,6 +331,9 @@ pub(super) fn insert_absence(
     if new.from > new.to {
         return refused(format!("the last day {} is before the first {}", new.to, new.from));
     }
+    if let Some(why) = who_leaves(tx, new)? {
+        return refused(why);
+    }
     let (from, to) = (new.from.to_string(), new.to.to_string());
     let text = "SELECT id FROM absences WHERE person = ?1 AND first_day <= ?3 AND last_day >= ?2";
     let other: Option<i64> =
@@ -357,6 +360,21 @@ pub(super) fn insert_absence(
         deputy: new.deputy.clone(),
         by: actor.by.into(),
     })
+}
+
+/// Why somebody of this absence has left the company by then: the person before its first day, or the deputy
+/// before its end, who would leave the calls to nobody (clause C1).
+pub(super) fn who_leaves(db: &Connection, new: &NewAbsence) -> rusqlite::Result<Option<String>> {
+    let left = |person: &PersonId, by: Date| -> rusqlite::Result<Option<String>> {
+        let text = "SELECT left_on FROM people WHERE id = ?1 AND left_on <= ?2";
+        db.query_row(text, (person.as_str(), by.to_string()), |row| row.get(0)).optional()
+    };
+    if let Some(day) = left(&new.person, new.from)? {
+        return Ok(Some(format!("{} left on {day}", new.person)));
+    }
+    let Some(deputy) = &new.deputy else { return Ok(None) };
+    let day = left(deputy, new.to)?;
+    Ok(day.map(|day| format!("the deputy {deputy} left on {day}: name somebody who is there (C1)")))
 }
 
 fn find_absence(

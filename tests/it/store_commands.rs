@@ -1,7 +1,7 @@
 //! Commands on clients, people and absences: what they change, refuse, and write down.
 
 use telefonist::domain::{AbsenceKind, ClientId, ClientType, NumberFormat, PersonId};
-use telefonist::store::import::ImportKind;
+use telefonist::store::import::{ImportKind, ImportOptions, import};
 use telefonist::store::{ClientsDb, NewAbsence, NewClient, StoreError, WhichAbsence, credentials};
 
 use crate::store_scene::{REALM, Scene, e164};
@@ -159,6 +159,40 @@ fn an_absence_is_entered_seen_and_ended() {
     assert_eq!(db.absences(Some(day(5))).expect("none").len(), 0);
     let rows = db.directory_rows(REALM, day(5)).expect("rows");
     assert_eq!(rows.absences.len(), 1, "kept a day longer, for zones behind UTC");
+}
+
+#[test]
+fn c1_nobody_stands_in_who_has_left_before_the_absence_is_over() {
+    let scene = scene();
+    let mut db = scene.db();
+    let crm = scene.foreign();
+    let leaves = "UPDATE people SET left_on = '2026-03-10' WHERE id = 'boris.falk'";
+    crm.execute(leaves, []).expect("written");
+    let day = |d: i8| jiff::civil::Date::constant(2026, 3, d);
+    let new = |person: &str, from: i8, to: i8, deputy: Option<&str>| NewAbsence {
+        person: PersonId::new(person),
+        kind: AbsenceKind::Leave,
+        from: day(from),
+        to: day(to),
+        deputy: deputy.map(PersonId::new),
+    };
+    let mut add = |new| db.add_absence(scene.actor(), &new);
+    let why = "the deputy boris.falk left on 2026-03-10: name somebody who is there (C1)";
+    for last in [10, 12] {
+        let refused = refusal(add(new("anna.berg", 5, last, Some("boris.falk"))));
+        assert_eq!(refused, why, "to the {last}th");
+    }
+    assert_eq!(refusal(add(new("boris.falk", 10, 12, None))), "boris.falk left on 2026-03-10");
+    add(new("anna.berg", 5, 9, Some("boris.falk"))).expect("still there");
+    add(new("boris.falk", 9, 12, None)).expect("the last day");
+    let numbers = NumberFormat::of("DE");
+    let rows = "person,kind,from,to,deputy\nclara.voss,leave,2026-03-10,2026-03-12,boris.falk\n";
+    let options = ImportOptions { skip_bad: true, ..scene.options(&numbers) };
+    let file = scene.folder.path().join("absences.csv");
+    std::fs::write(&file, rows).expect("written");
+    let report = import(&mut db, ImportKind::Absences, &file, options, &mut |_| {}).expect("read");
+    let bad: Vec<_> = report.bad.iter().map(|row| (row.line, row.reason.as_str())).collect();
+    assert_eq!(bad, [(2, why)]);
 }
 
 #[test]

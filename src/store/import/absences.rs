@@ -9,7 +9,7 @@ use crate::domain::{AbsenceKind, PersonId};
 use crate::store::circles::{Away, Circles};
 use crate::store::db::WriteError;
 use crate::store::people::{
-    NewAbsence, insert_absence, kind_name, kind_named, person_exists, unknown_person,
+    NewAbsence, insert_absence, kind_name, kind_named, person_exists, unknown_person, who_leaves,
 };
 
 /// Columns of a file of absences.
@@ -110,6 +110,7 @@ impl Table for AbsenceRows {
             wrong.push(format!("the last day {to} is before the first {from}"));
         }
         let Some(new) = row.whole() else { return Ok(()) };
+        wrong.extend(who_leaves(db, &new)?);
         let overlaps = |other: &NewAbsence| {
             other.person == new.person && other.from <= new.to && new.from <= other.to
         };

@@ -68,8 +68,9 @@ pub(super) fn check(context: &Context, folder: Option<PathBuf>) -> Result<Printe
             without_people(&config_dir)
         }
         Err(error) => {
-            notes.push(format!("people and clients are not checked: {error}"));
-            without_people(&config_dir)
+            let message = format!("people and clients are not checked: {error}");
+            let unread = Problem::of_directory(Severity::Error, message, None);
+            [without_people(&config_dir), vec![unread]].concat()
         }
     };
     let mut printed = printed(&config_dir, &found, &notes);

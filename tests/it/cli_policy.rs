@@ -52,3 +52,48 @@ fn b8_a_role_whose_people_were_all_moved_away_is_told_with_the_order_and_how_to_
     scene.ok(&[&["agent", "back", "fritz.ebner"], &by[..]].concat());
     assert!(!scene.ok(&["check"]).contains("by order"));
 }
+
+#[test]
+fn tables_that_cannot_be_read_are_an_error_and_not_a_note() {
+    for (bytes, why) in [
+        (&b"id,name,roles\nx.y,Caf\xe9 \x98,operator\n"[..], "people.csv is not UTF-8 (line 2)"),
+        (&b""[..], "people.csv is empty"),
+    ] {
+        let scene = Scene::new();
+        std::fs::write(scene.config().join("people.csv"), bytes).expect("written");
+        let output = scene.run(&["check"]);
+        let said = out(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let told = "error: people and clients are not checked: ";
+        assert!(said.contains(told) && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn no_bad_file_takes_the_place_of_a_good_one_in_a_running_server() {
+    let scene = Scene::with_company();
+    let _server = scene.serve();
+    let policy = || scene.json(&["status"])["policy"].clone();
+    let before = policy();
+    let file = scene.config().join("policy.toml");
+    let good = std::fs::read(&file).expect("readable");
+    let half = &good[..good.len() / 2];
+    let changed = [&good[..], b"# caf\xe9\n"].concat();
+    let nul = [&good[..], b"\0\n"].concat();
+    let deep = [&good[..], b"\nx = ", &b"[".repeat(50_000)[..]].concat();
+    let long = [&good[..], &b"# \n".repeat(2_000_000)[..]].concat();
+    let wide: Vec<u8> = good.iter().flat_map(|byte| [*byte, 0]).collect();
+    for bad in [&b""[..], half, &changed, &nul, &deep, &long, &wide] {
+        std::fs::write(&file, bad).expect("written");
+        let (code, said) = scene.fails(&["reload"]);
+        assert!(code == 1 && said.contains("policy.toml"), "{code} {said}");
+        assert_eq!(policy(), before);
+    }
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("a folder");
+    assert!(scene.fails(&["reload"]).1.contains("policy.toml"));
+    std::fs::remove_dir(&file).expect("removed");
+    std::fs::write(&file, good).expect("written");
+    assert!(scene.ok(&["reload"]).contains("nothing is other than before"));
+    assert_eq!(policy(), before);
+}

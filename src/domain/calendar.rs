@@ -56,6 +56,12 @@ pub struct Calendar {
 }
 
 impl Calendar {
+    /// Neither a day of the week nor a special day has hours.
+    pub fn never_opens(&self) -> bool {
+        let special = self.special.dates.values().chain(self.special.yearly.values());
+        self.week.iter().chain(special).all(Vec::is_empty)
+    }
+
     /// `week` begins on Monday; `special` days replace the week's. Errors: hours that end before
     /// they begin, or overlap.
     pub fn new(

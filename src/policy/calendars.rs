@@ -45,8 +45,16 @@ pub(super) fn read(source: &Source) -> (Calendars, Vec<Problem>) {
     let mut calendars = Calendars::new();
     let file = Fields::new(table.get_ref(), table.span(), "the file");
     for (name, value) in file.entries() {
+        if name.trim().is_empty() {
+            reader.error(name.span.clone(), "a calendar needs a name", None);
+        }
         let what = format!("calendar `{}`", name.value);
         let calendar = reader.table(value, what).and_then(|fields| calendar(fields, &mut reader));
+        if calendar.as_ref().is_some_and(Calendar::never_opens) {
+            let message = format!("calendar `{}` is closed on every day", name.value);
+            let hint = "whoever works by it is never rung; \"always\" is a week too".to_owned();
+            reader.warn(name.span.clone(), message, Some(hint));
+        }
         let calendar = Arc::new(calendar.unwrap_or_else(Calendar::always));
         calendars.insert(Arc::from(name.value), At::new(calendar, name.span));
     }

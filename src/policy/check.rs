@@ -271,6 +271,7 @@ pub fn check_directory(directory: &Directory) -> Vec<Problem> {
     for (_, person) in directory.agents() {
         person_problems(directory, person, &mut found);
     }
+    supervisors(directory, &mut found);
     departments(directory, &mut found);
     found.extend(lacking_calendars(directory));
     for absence in directory.absences() {
@@ -302,6 +303,27 @@ fn person_problems(directory: &Directory, person: &Person, found: &mut Vec<Probl
         && directory.agent(superior).is_none()
     {
         found.push(warning(format!("person {id}: the supervisor {superior} has left")));
+    }
+}
+
+/// Superiors who stand above each other: what goes up comes back (clause B6).
+fn supervisors(directory: &Directory, found: &mut Vec<Problem>) {
+    let mut done = BTreeSet::new();
+    for (agent, _) in directory.agents() {
+        let mut path = vec![agent];
+        while let Some(last) = path.last().copied().filter(|last| !done.contains(last)) {
+            let above = directory.person(last).and_then(|person| person.supervisor.as_ref());
+            let Some(next) = above.and_then(|above| directory.agent(above)) else { break };
+            let met = path.iter().position(|agent| *agent == next);
+            path.push(next);
+            if let Some(met) = met {
+                let names = path[met..].iter().filter_map(|agent| directory.person(*agent));
+                let names: Vec<&str> = names.map(|person| person.id.as_str()).collect();
+                found.push(warning(format!("superiors in a circle: {} (B6)", names.join(" → "))));
+                break;
+            }
+        }
+        done.extend(path);
     }
 }
 

@@ -128,15 +128,20 @@ impl<T> Entry<T> {
     }
 }
 
+/// Patterns of one table: each is compared with the others.
+const NUMBERS_MAX: usize = 5_000;
+
 /// Numbers → values; at most one value for a number.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers<T> {
     entries: Vec<Entry<T>>,
+    /// More were named than are taken; told once.
+    full: bool,
 }
 
 impl<T> Default for Numbers<T> {
     fn default() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), full: false }
     }
 }
 
@@ -169,6 +174,14 @@ impl<T> Numbers<T> {
     }
 
     fn add(&mut self, entry: Entry<T>, reader: &mut Reader<'_>) {
+        if self.entries.len() >= NUMBERS_MAX {
+            if !std::mem::replace(&mut self.full, true) {
+                let message = format!("more than {NUMBERS_MAX} numbers in one table");
+                let hint = "a star at the end stands for all that begin so".to_owned();
+                reader.error(entry.pattern.span.clone(), message, Some(hint));
+            }
+            return;
+        }
         if let Some(other) = self.entries.iter().find(|other| other.overlaps(&entry)) {
             let (line, _) = reader.source().position(other.pattern.span.start);
             let is_same = other.pattern.value == entry.pattern.value;

@@ -117,6 +117,14 @@ impl PolicySettings {
         let owner = fields.required("callback_owner", reader).and_then(|v| reader.text(v));
         self.callback_owner = owner.and_then(|text| callback_owner(text, reader));
         if let Some(types) = fields.optional("client_types").and_then(|v| reader.texts(v)) {
+            for (n, name) in types.iter().enumerate() {
+                if name.trim().is_empty() {
+                    reader.error(name.span.clone(), "a client type needs a name", None);
+                } else if types[..n].iter().any(|other| other.value == name.value) {
+                    let message = format!("`{}` is in this list already", name.value);
+                    reader.error(name.span.clone(), message, None);
+                }
+            }
             self.client_types = types.iter().map(|t| ClientType::new(t)).collect();
         }
         let ring = fields.optional("ring").and_then(|v| ring(v, reader));

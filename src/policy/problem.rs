@@ -121,11 +121,14 @@ impl Source {
 /// "did you mean `…`?", if one of `known` is near `word`; otherwise the list of them, if it is short.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    let nearest = known.iter().map(|k| (distance(word, k), *k)).min();
-    let close_enough = 1 + word.chars().count() / 4;
+    let length = word.chars().count();
+    let close_enough = 1 + length / 4;
+    // Words of very different lengths are not near: a name of a million letters costs nothing.
+    let near = known.iter().filter(|k| k.chars().count().abs_diff(length) <= close_enough);
+    let nearest = near.map(|k| (distance(word, k), *k)).min();
     match nearest {
         Some((edits, name)) if edits <= close_enough => Some(format!("did you mean `{name}`?")),
-        Some(_) if known.len() <= 12 => Some(format!("known are: {}", known.join(", "))),
+        _ if (1..=12).contains(&known.len()) => Some(format!("known are: {}", known.join(", "))),
         _ => None,
     }
 }

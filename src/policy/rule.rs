@@ -19,6 +19,9 @@ use crate::domain::TrunkId;
 /// Statuses with which a policy may refuse.
 const REFUSALS: [i64; 4] = [403, 480, 486, 603];
 
+/// Steps of one route, its end included: nobody waits for more.
+const STEPS_MAX: usize = 100;
+
 /// One step of a route as it is written.
 #[derive(Clone, Debug)]
 pub(super) struct StepRule {
@@ -153,8 +156,13 @@ fn route(
 ) -> (Vec<StepRule>, Option<End>) {
     let mut steps: Vec<StepRule> = Vec::new();
     let mut found: Option<End> = None;
-    let tables = reader.tables(value, "a step");
+    let mut tables = reader.tables(value, "a step");
     let before = reader.error_count();
+    if let Some(first) = tables.get(STEPS_MAX) {
+        let message = format!("a route has at most {STEPS_MAX} steps, this one {}", tables.len());
+        reader.error(first.span.clone(), message, None);
+        tables.truncate(STEPS_MAX);
+    }
     let (mut ended, mut told) = (false, false);
     for mut fields in tables {
         if ended && !told {

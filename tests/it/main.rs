@@ -26,6 +26,7 @@ mod cli_serve;
 #[cfg(feature = "shell")]
 mod demo;
 mod policy_cases;
+mod policy_hostile;
 mod policy_names;
 #[cfg(feature = "shell")]
 mod policy_sample;

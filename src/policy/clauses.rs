@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::fields::{At, Fields, Reader};
 use super::problem::did_you_mean;
-use super::rule::word;
 
 /// One clause as this program knows it.
 struct Clause {
@@ -64,14 +63,16 @@ pub fn clauses(files: &[NamedText<'_>], named: &[(String, u32, String)]) -> Vec<
 
 /// The clause that a rule, a plan or a help must name.
 pub(super) fn named(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
-    let text = word("clause", fields, reader);
+    let text = fields.required("clause", reader).and_then(|v| reader.text(v));
     text.map_or_else(|| Arc::from(""), |text| of_the_paper(text, reader))
 }
 
 /// A name as a clause; that the paper does not have it is noted: whoever reads an explanation would look
 /// for it in vain.
 pub(super) fn of_the_paper(text: At<String>, reader: &mut Reader<'_>) -> Arc<str> {
-    if !text.trim().is_empty() && !CLAUSES.iter().any(|clause| clause.id == text.value) {
+    if text.trim().is_empty() {
+        reader.error(text.span.clone(), "`clause` is empty", None);
+    } else if !CLAUSES.iter().any(|clause| clause.id == text.value) {
         let hint = did_you_mean(&text, CLAUSES.iter().map(|clause| clause.id))
             .or_else(|| Some("`telefonist check --clauses` lists them".to_owned()));
         reader.warn(text.span.clone(), format!("the paper has no clause `{}`", text.value), hint);

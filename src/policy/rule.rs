@@ -86,6 +86,7 @@ impl Rules {
                 reader.error(rule.span.clone(), message, None);
             }
             warn_if_too_long(&rule, context, reader);
+            warn_if_sent_back(&rule, reader);
             rules.push(rule);
         }
         let complete = all > 0 && rules.len() == all;
@@ -130,22 +131,13 @@ impl Rule {
     }
 }
 
-/// A word that must stand and say something.
-pub(super) fn word(
-    name: &'static str,
-    fields: &mut Fields<'_>,
-    reader: &mut Reader<'_>,
-) -> Option<At<String>> {
-    let text = fields.required(name, reader).and_then(|v| reader.text(v));
-    if let Some(text) = text.as_ref().filter(|text| text.trim().is_empty()) {
-        reader.error(text.span.clone(), format!("`{name}` is empty"), None);
-    }
-    text
-}
-
 /// What a rule or a plan is called.
 pub(super) fn name(fields: &mut Fields<'_>, reader: &mut Reader<'_>) -> Arc<str> {
-    Arc::from(word("name", fields, reader).map_or_else(String::new, |text| text.value))
+    let text = fields.required("name", reader).and_then(|v| reader.text(v));
+    if let Some(text) = text.as_ref().filter(|text| text.trim().is_empty()) {
+        reader.error(text.span.clone(), "`name` is empty", None);
+    }
+    Arc::from(text.map_or_else(String::new, |text| text.value))
 }
 
 fn route(
@@ -287,6 +279,17 @@ fn warn_if_too_long(rule: &Rule, context: &Context<'_>, reader: &mut Reader<'_>)
             reader.warn(rule.span.clone(), message, Some(hint));
             return;
         }
+    }
+}
+
+/// A circle by way of a trunk: its own calls are passed to it.
+fn warn_if_sent_back(rule: &Rule, reader: &mut Reader<'_>) {
+    let End::Pass { trunk } = &rule.end else { return };
+    let of_trunk = |test: &Test| matches!(test, Test::Trunk(trunks) if trunks.contains(trunk));
+    if rule.when.iter().any(|condition| condition.tests.iter().any(of_trunk)) {
+        let message = format!("`{}` passes calls of trunk {trunk} back to it", rule.name);
+        let hint = "they may come again until their hops are used up: name another trunk";
+        reader.warn(rule.span.clone(), message, Some(hint.to_owned()));
     }
 }
 

@@ -196,6 +196,20 @@ fn pass_and_refuse_are_whole_routes() {
 }
 
 #[test]
+fn a_rule_that_passes_a_trunks_calls_back_to_it_is_a_warning() {
+    let pass = |trunks: &str| {
+        let pass = "route = \"pass\"\ntrunk = \"carrier\"";
+        format!(
+            "{SETTINGS}[[rule]]\nname = \"a\"\nclause = \"B4\"\nwhen = {{ trunk = {trunks} }}\n{pass}\n{REST}"
+        )
+    };
+    assert_eq!(problems(&pass("\"pbx\"")), [""; 0]);
+    let told = problems(&pass("[\"pbx\", \"carrier\"]"));
+    let warning = "4:1 `a` passes calls of trunk carrier back to it | ";
+    assert!(told.len() == 1 && told[0].starts_with(warning), "{told:?}");
+}
+
+#[test]
 fn a_rule_that_one_earlier_rule_shadows_is_told_with_that_rule() {
     let text = format!(
         "{SETTINGS}{}{}{REST}",

@@ -43,6 +43,8 @@ fn every_wrong_value_is_told_at_its_own_place() {
             "when   = { vip = [] }",
             "147:18 this list is empty",
         ),
+        ("clause = \"C1\" },", "clause = \" \" },", "114:89 `clause` is empty"),
+        ("clause = \"B2\"", "clause = \"\"", "146:10 `clause` is empty"),
         ("moves  = [{ close = \"operator\" }]", "moves  = []", "211:1 a plan has 1 to 100 moves"),
     ];
     for (from, to, expected) in cases {

@@ -225,6 +225,17 @@ fn the_longest_wait_is_that_of_the_first_in_line_over_all_shards() {
 }
 
 #[test]
+fn a_caller_with_a_head_start_does_not_hide_who_has_waited_for_longer() {
+    let mut world = World::new(1, 0);
+    world.enter(0);
+    world.pass(SECOND * 50);
+    let ahead = enter(&mut world, Ask { credit: SECOND * 120, ..Ask::default() });
+    assert_eq!(world.board.longest_wait(GROUP, world.now).as_secs(), 50, "the second in line");
+    world.desks[0].withdraw(ahead);
+    assert_eq!(world.board.longest_wait(GROUP, world.now).as_secs(), 50);
+}
+
+#[test]
 fn a_call_that_rings_several_stays_in_line_until_so_many_are_bound() {
     let mut world = World::new(2, 3);
     world.desks[0].set_flag(CLARA, Flags::PAUSED);

@@ -175,7 +175,7 @@ impl Desk {
         let known = self.lines.line(call).is_some();
         if !known {
             let key = self.mint.key(arrived, ask.credit, |key| self.lines.is_taken(key));
-            self.lines.open(call, key, arrived);
+            self.lines.open(call, key, (arrived, ask.credit));
         }
         let joined = queues.iter().filter(|queue| self.join(call, **queue, ask.strategy)).count();
         if let (0, Some(queue)) = (joined, queues.first()) {

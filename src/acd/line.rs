@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -25,6 +26,8 @@ pub(super) struct Line {
     call: CallKey,
     pub(super) key: Key,
     arrived: Moment,
+    /// The head start in its key.
+    credit: Duration,
     /// Its queues, and how it chooses among the idle there.
     places: SmallVec<[(usize, Strategy); 4]>,
     /// How many agents it wants at once.
@@ -58,6 +61,10 @@ impl Line {
     }
 }
 
+/// Who stands in one queue: those of each head start in an order of their own, where whoever is first has waited
+/// for longest too. There are as many as the policy has different head starts.
+type Standing = SmallVec<[(Duration, Order); 1]>;
+
 /// Numbers of the callers looked up last, by the low bits of their names: a power of two of them.
 const RECENT: usize = 256;
 /// No number.
@@ -74,7 +81,7 @@ pub(super) struct Lines {
     keys: Order,
     /// For each queue its place in `orders`, or `NONE` while nobody stands there.
     places: Box<[u32]>,
-    orders: Vec<(usize, Order)>,
+    orders: Vec<(usize, Standing)>,
     /// Places in `orders` that nobody uses.
     unused: Vec<u32>,
 }
@@ -131,7 +138,7 @@ impl Lines {
     }
 
     /// A new caller, in no queue yet.
-    pub(super) fn open(&mut self, call: CallKey, key: Key, arrived: Moment) {
+    pub(super) fn open(&mut self, call: CallKey, key: Key, (arrived, credit): (Moment, Duration)) {
         let number = self.free.pop().unwrap_or(self.lines.len() as u32);
         if number as usize == self.lines.len() {
             self.lines.push(None);
@@ -140,6 +147,7 @@ impl Lines {
             call,
             key,
             arrived,
+            credit,
             places: SmallVec::new(),
             agents: 1,
             offered: SmallVec::new(),
@@ -169,8 +177,8 @@ impl Lines {
             None => line.places.push((queue, strategy)),
         }
         if line.stands {
-            let key = line.key;
-            self.step_in(key, queue, number);
+            let place = (line.key, line.credit);
+            self.step_in(place, queue, number);
         }
     }
 
@@ -178,8 +186,8 @@ impl Lines {
     pub(super) fn leave(&mut self, call: CallKey, queue: usize) -> bool {
         let Some(line) = self.line_mut(call) else { return false };
         line.places.retain(|(known, _)| *known != queue);
-        let (key, stands) = (line.key, line.stands);
-        stands && self.step_out(key, queue)
+        let (place, stands) = ((line.key, line.credit), line.stands);
+        stands && self.step_out(place, queue)
     }
 
     /// The caller wants so many agents at once.
@@ -231,12 +239,12 @@ impl Lines {
         if wants == std::mem::replace(&mut line.stands, wants) {
             return None;
         }
-        let (key, queues) = (line.key, line.queues());
+        let (place, queues) = ((line.key, line.credit), line.queues());
         for queue in &queues {
             if wants {
-                self.step_in(key, *queue, number);
+                self.step_in(place, *queue, number);
             } else {
-                self.step_out(key, *queue);
+                self.step_out(place, *queue);
             }
         }
         Some((wants, queues))
@@ -250,20 +258,26 @@ impl Lines {
 
     /// The best caller of a queue.
     pub(super) fn first(&self, queue: usize) -> Option<CallKey> {
-        let (_, number) = self.order(queue)?.first()?;
+        let firsts = self.standing_in(queue).iter().filter_map(|(_, order)| order.first());
+        let (_, number) = firsts.min()?;
         self.of(number).map(|line| line.call)
     }
 
-    /// The best key of a queue, when that caller came, and how many stand there.
+    /// The best key of a queue, when the one came who has waited for longest, and how many stand there.
     pub(super) fn shown(&self, queue: usize) -> (Key, Moment, usize) {
-        let first = self.order(queue).and_then(|order| Some((order.first()?, order.len())));
-        let Some(((key, number), len)) = first else { return (Key::EMPTY, Moment::NEVER, 0) };
-        (key, self.of(number).map_or(Moment::NEVER, |line| line.arrived), len)
+        let (mut best, mut came, mut len) = (Key::EMPTY, Moment::NEVER, 0);
+        for (_, order) in self.standing_in(queue) {
+            let Some((key, number)) = order.first() else { continue };
+            best = best.min(key);
+            came = came.min(self.of(number).map_or(Moment::NEVER, |line| line.arrived));
+            len += order.len();
+        }
+        (best, came, len)
     }
 
     /// How many stand in `queue` before `key`.
     pub(super) fn ahead(&self, queue: usize, key: Key) -> usize {
-        self.order(queue).map_or(0, |order| order.ahead(key))
+        self.standing_in(queue).iter().map(|(_, order)| order.ahead(key)).sum()
     }
 
     /// Every queue with callers, lowest first.
@@ -275,39 +289,60 @@ impl Lines {
 
     /// Every queue with callers, in no order.
     pub(super) fn standing(&self) -> impl Iterator<Item = usize> {
-        self.orders.iter().filter(|(_, order)| !order.is_empty()).map(|(queue, _)| *queue)
+        self.orders.iter().filter(|(_, orders)| !is_empty(orders)).map(|(queue, _)| *queue)
     }
 
     /// Somebody stands in `queue`.
     pub(super) fn stands_in(&self, queue: usize) -> bool {
-        self.order(queue).is_some()
+        !self.standing_in(queue).is_empty()
     }
 
-    fn order(&self, queue: usize) -> Option<&Order> {
-        let place = *self.places.get(queue)?;
-        self.orders.get(place as usize).map(|(_, order)| order)
+    fn standing_in(&self, queue: usize) -> &[(Duration, Order)] {
+        let place = self.places.get(queue).copied().unwrap_or(NONE);
+        self.orders.get(place as usize).map_or(&[], |(_, orders)| orders)
     }
 
-    fn step_in(&mut self, key: Key, queue: usize, number: u32) {
+    fn step_in(&mut self, (key, credit): (Key, Duration), queue: usize, number: u32) {
         if self.places[queue] == NONE {
             let place = self.unused.pop().unwrap_or(self.orders.len() as u32);
             if place as usize == self.orders.len() {
-                self.orders.push((queue, Order::default()));
+                self.orders.push((queue, Standing::new()));
             }
             self.orders[place as usize].0 = queue;
             self.places[queue] = place;
         }
-        self.orders[self.places[queue] as usize].1.insert(key, number);
+        let orders = &mut self.orders[self.places[queue] as usize].1;
+        // The only one may be empty, and serves again for another head start.
+        let mine = |(known, order): &(Duration, Order)| *known == credit || order.is_empty();
+        match orders.iter().position(mine) {
+            Some(at) => {
+                orders[at].0 = credit;
+                orders[at].1.insert(key, number);
+            }
+            None => {
+                let mut order = Order::default();
+                order.insert(key, number);
+                orders.push((credit, order));
+            }
+        }
     }
 
-    fn step_out(&mut self, key: Key, queue: usize) -> bool {
+    fn step_out(&mut self, (key, credit): (Key, Duration), queue: usize) -> bool {
         let Some(place) = self.places.get(queue).copied() else { return false };
-        let Some((_, order)) = self.orders.get_mut(place as usize) else { return false };
-        let stood = order.remove(key);
-        if order.is_empty() {
+        let Some((_, orders)) = self.orders.get_mut(place as usize) else { return false };
+        let Some(at) = orders.iter().position(|(known, _)| *known == credit) else { return false };
+        let stood = orders[at].1.remove(key);
+        if orders[at].1.is_empty() && orders.len() > 1 {
+            orders.swap_remove(at);
+        }
+        if is_empty(orders) {
             self.unused.push(place);
             self.places[queue] = NONE;
         }
         stood
     }
+}
+
+fn is_empty(orders: &[(Duration, Order)]) -> bool {
+    orders.iter().all(|(_, order)| order.is_empty())
 }

@@ -349,6 +349,16 @@ impl Sim {
         self.now > self.disturbed + Duration::from_millis(1_500) || self.disturbed == Moment::ZERO
     }
 
+    /// What everybody was told last is known to all: they hear of it one after the other at one instant.
+    pub fn has_heard(&self) -> bool {
+        self.now > self.told_all
+    }
+
+    /// The tables as they are now.
+    pub fn office(&self) -> Office<'_> {
+        Office::of(&self.absent, &self.moved, &self.orders)
+    }
+
     pub fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }

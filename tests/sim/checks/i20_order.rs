@@ -7,6 +7,9 @@ use crate::reference::Verdict;
 /// Two callers of two workers within this time may change places where a worker stands still.
 const TOGETHER_US: u64 = 60_000;
 
+/// So long after a restart the last phone has a connection again.
+const BACK_MAX: Duration = Duration::from_secs(5);
+
 pub struct Order;
 
 impl Check for Order {
@@ -17,8 +20,7 @@ impl Check for Order {
     fn event(&mut self, sim: &Sim, _: usize, what: &What) -> Found {
         let What::Offered { call, agent, step, .. } = what else { return Ok(()) };
         // A queue that opens again has the callers of the worker who hears of it first a moment sooner.
-        let heard = sim.now > sim.told_all + Duration::from_millis(50);
-        if !sim.is_undisturbed() || !heard {
+        if !sim.is_undisturbed() || !sim.has_heard() {
             return Ok(());
         }
         let Some(story) = sim.book.stories.get(call) else { return Ok(()) };
@@ -60,32 +62,26 @@ fn serves(today: &Verdict, other: &Story, served: &[QueueId], agent: &PersonId) 
 /// rest; who logs in joins at the end. (Words with one meaning: `longest idle`.)
 fn longest_idle(sim: &Sim, story: &Story, agent: &PersonId, step: usize) -> Found {
     let found_idle = story.step == Some((step, sim.now)) && story.offers.is_empty();
-    // Who serves what by a supervisor's hand is no longer a matter of roles.
-    let is_move =
-        |standing: &Standing| matches!(standing.order, telefonist::domain::Order::Move { .. });
-    let by_hand = !story.moves.is_empty() || sim.orders.iter().any(is_move);
-    if !found_idle || by_hand || sim.disturbed > Moment::ZERO {
+    let group = story.queues.get(step).and_then(|(queues, _)| queues.first());
+    let Some(group) = group.filter(|_| found_idle).and_then(|q| sim.directory.group_of_queue(*q))
+    else {
+        return Ok(());
+    };
+    // Whoever was moved into the group serves it like its own people (B8). Helpers (B7) come after them.
+    let department = group.department.as_ref().map(|department| department.as_str());
+    let serving = sim.office().holders(group.role.as_str(), department);
+    if serving.iter().all(|(name, _)| *name != agent.as_str()) {
         return Ok(());
     }
-    let Some(level) = story.verdict.as_ref().and_then(|v| v.levels.get(step)) else {
-        return Ok(());
-    };
     let mine = sim.book.idle_since(agent);
-    let roles = |who: &PersonId| {
-        let agent = sim.directory.agent(who);
-        agent.and_then(|agent| sim.directory.person(agent)).map(|p| p.roles.clone())
-    };
-    for other in level.iter().map(|(name, _)| PersonId::new(name)).filter(|other| other != agent) {
+    // A restart takes the order of idleness with it: then it counts for who has worked since their phone is back.
+    let known = |since| sim.disturbed == Moment::ZERO || since > sim.disturbed + BACK_MAX;
+    for other in serving.iter().map(|(name, _)| PersonId::new(name)).filter(|o| o != agent) {
         let view = sim.directory.agent(&other).map(|agent| sim.shared.board.presence(agent));
         let idle = view.is_some_and(|view| view.is_free());
-        let longer = sim.book.idle_since(&other) + Duration::from_secs(1) < mine;
-        // Helpers (B7) are there for a group only while its callers wait, and after its own people.
-        let operator: Role = "operator".into();
-        let alike = roles(agent).zip(roles(&other)).is_some_and(|(a, b)| {
-            !a.is_disjoint(&b) && a.contains(&operator) == b.contains(&operator)
-        });
-        must(!(idle && longer && alike), || {
-            let since = sim.book.idle_since(&other);
+        let since = sim.book.idle_since(&other);
+        let longer = since + Duration::from_secs(1) < mine;
+        must(!(idle && longer && known(since)), || {
             let board = view.map(|view| view.since);
             format!(
                 "{agent} (idle since {mine:?}) gets the call, {other} is idle since {since:?}, by the board \

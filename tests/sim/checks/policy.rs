@@ -199,7 +199,7 @@ fn offered(
     let verdicts = today.iter().chain([verdict]);
     let reasons: Vec<_> =
         verdicts.filter_map(|v| v.may_ring(agent.as_str(), reached)).flatten().collect();
-    let heard = sim.now > sim.told_all + Duration::from_millis(50);
+    let heard = sim.has_heard();
     // One worker keeps the board's groups, each its own callers: for a moment, and while one stands still,
     // they know different orders.
     must(!reasons.is_empty() || !heard || !sim.is_undisturbed(), || {
@@ -217,7 +217,6 @@ fn offered(
     let at = view.wall.wall(sim.now);
     let away = view.office().is_away(agent.as_str(), at);
     let settled = sim.is_undisturbed();
-    let heard = sim.now > sim.told_all;
     must(!(away && settled && heard), || {
         format!("{agent} is offered {key} and is absent, off shift or closed (C7, B8)")
     })?;

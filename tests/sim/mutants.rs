@@ -300,6 +300,36 @@ const MUTANTS: &[Mutant] = &[
         "let better = |score| best.is_none_or(|(least, ..)| score > least);",
         "the shortest idle gets the call",
     ),
+    mutant(
+        "acd/roster.rs",
+        "self.row(agent).filter(|entry| !entry.is_helper() || self.is_help_open(entry.queue()))",
+        "self.row(agent)",
+        "helpers are offered calls though nobody waits for long (B7)",
+    ),
+    mutant(
+        "acd/board.rs",
+        "helpers.for_each(|agent| self.pull(owner, agent));",
+        "helpers.for_each(|agent| _ = (owner, agent));",
+        "idle helpers do not hear that help is wanted (B7)",
+    ),
+    mutant(
+        "switch/help.rs",
+        "(alone || wait > help.opens_at)",
+        "(alone || wait > help.opens_at * 2)",
+        "help comes late (B7)",
+    ),
+    mutant(
+        "switch/help.rs",
+        "!alone && wait < help.closes_at",
+        "!alone && wait < help.opens_at",
+        "help ends without hysteresis (B7)",
+    ),
+    mutant(
+        "switch/help.rs",
+        "!alone && wait < help.closes_at",
+        "!alone && wait < help.closes_at / 2",
+        "help ends too late (B7)",
+    ),
 ];
 
 /// The core of today with one of them.
@@ -362,8 +392,14 @@ fn mutants_are_caught() {
 }
 
 /// Seeds of these kinds, the likeliest first: one that fails is enough.
-const SEEDS: [&str; 5] =
-    ["people_phones", "calls_on", "without_manners", "a_network", "workers_stand"];
+const SEEDS: [&str; 6] = [
+    "people_phones",
+    "calls_on",
+    "without_manners",
+    "a_network",
+    "workers_stand",
+    "supervisors_give",
+];
 /// A wrong core may turn in circles.
 const RUN_MAX_S: &str = "120";
 

@@ -2,6 +2,7 @@
 //! every kind, and the shipped policy with other times and other settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use telefonist::domain::*;
@@ -156,6 +157,10 @@ pub fn plan(rush: bool) -> (&'static str, Vec<Order>) {
     ("rush", orders)
 }
 
+/// Who is helped, and by whom, where a policy says so (B7).
+pub const HELPED: &str = "operator";
+pub const HELPER: &str = "manager";
+
 /// One policy with what the reference has to know of it.
 pub struct Variant {
     pub policy: Arc<Policy>,
@@ -163,6 +168,8 @@ pub struct Variant {
     pub vip_debtor_to_finance: bool,
     /// `debtor.first = manager`.
     pub debtor_to_manager: bool,
+    /// Waits of [`HELPED`] above which they are helped, and below which no more (B7).
+    pub help: Option<(Duration, Duration)>,
 }
 
 impl Variant {
@@ -215,7 +222,14 @@ pub fn variants(directory: &Directory, settings: &Settings) -> Vec<Variant> {
             Sources { policy: ("policy.toml", &text), calendars: ("calendars.toml", CALENDARS) };
         let policy = Policy::compile(&sources, directory, &Names::of(settings));
         let policy = Arc::new(policy.unwrap_or_else(|problems| panic!("{problems:#?}")));
-        Variant { policy, vip_debtor_to_finance: vip, debtor_to_manager: manager }
+        let waits = match help {
+            [] => Some((45, 15)),
+            [("[[help]]", _)] => None,
+            _ => Some((2, 1)),
+        };
+        let seconds = |(opens, closes)| (Duration::from_secs(opens), Duration::from_secs(closes));
+        let help = waits.map(seconds);
+        Variant { policy, vip_debtor_to_finance: vip, debtor_to_manager: manager, help }
     };
     let soon = [("opens_at  = \"45s\"", "opens_at = \"2s\""), ("= \"15s\"", "= \"1s\"")];
     let alone = [("[[help]]", "")];

@@ -218,7 +218,7 @@ impl<'a> Office<'a> {
         levels
     }
 
-    fn role(&self, role: &str, department: Option<&str>) -> Level {
+    pub fn role(&self, role: &str, department: Option<&str>) -> Level {
         match self.is_shut(role, department) {
             true => Vec::new(),
             false => self.holders(role, department),

@@ -9,6 +9,7 @@
 //! | I18, "reading never slows routing" | snapshots behind `arc-swap`; the rest of I18 is `i18_cost` |
 //! | I20, figures of the register | `tests/it/register_projection.rs`; order and lengths of queues are `i20_order` |
 
+mod b07_help;
 mod i01_one_agent;
 mod i02_one_offer;
 mod i03_reservations;
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::new(i18_cost::Cost),
         Box::new(i19_reload::Reload::default()),
         Box::new(i20_order::Order),
+        Box::new(b07_help::GroupsHelp::default()),
         Box::new(policy::Paper::default()),
     ]
 }

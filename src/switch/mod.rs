@@ -182,6 +182,8 @@ impl Switch {
                 self.core.directory = directory;
                 self.directory_changed(now);
                 self.calls.directory_changed(&mut self.core.env(now));
+                // A group may be without anybody now.
+                self.help_at = now;
             }
             Input::Worked(people) => self.worked_before(&people),
             Input::Policy(policy) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use telefonist::domain::{Directory, Order, Orders};
+use telefonist::domain::{Directory, GroupName, Order, Orders};
 use telefonist::policy::{Names, Policy, Sources};
 use telefonist::sip::Method;
 use telefonist::switch::{Command, Input, What};
@@ -31,6 +31,16 @@ fn helped(closes_at: &str) -> World {
 fn calls(w: &mut World, call_id: &str) {
     w.invite("03023125002", call_id, OFFER);
     w.response(TRUNK, 180);
+}
+
+/// The head of sales gives an order.
+fn order(w: &mut World, order: Order) {
+    let hans = (&"hans".into(), "2026-03-03T10:00:00Z".parse().expect("a time"));
+    let orders = Orders::default().with(order, hans).expect("taken");
+    let directory = Directory::build_with(Some(&w.directory), rows(), orders, LIMITS);
+    w.directory = Arc::new(directory.expect("a directory"));
+    w.input(Input::Directory(w.directory.clone()));
+    w.run(secs(0));
 }
 
 /// What was said of help, in order.
@@ -122,13 +132,7 @@ fn b4_helpers_take_the_calls_at_once_while_nobody_of_the_group_is_there() {
 fn b4_helpers_take_the_calls_at_once_when_the_last_position_of_the_group_is_closed() {
     let mut w = helped("10s");
     w.register("kai", KAI);
-    let hans = (&"hans".into(), "2026-03-03T10:00:00Z".parse().expect("a time"));
-    let order = Order::ClosePosition { person: "ole".into() };
-    let orders = Orders::default().with(order, hans).expect("taken");
-    let directory = Directory::build_with(Some(&w.directory), rows(), orders, LIMITS);
-    w.directory = Arc::new(directory.expect("a directory"));
-    w.input(Input::Directory(w.directory.clone()));
-    w.run(secs(0));
+    order(&mut w, Order::ClosePosition { person: "ole".into() });
     calls(&mut w, "a1");
     w.run(secs(0));
     w.request(KAI, Method::Invite);
@@ -148,6 +152,19 @@ fn b7_a_helper_prefers_nobody_who_came_later_and_rests_like_everybody() {
     w.register("kai", KAI);
     w.run(secs(1));
     w.nothing(KAI);
+}
+
+#[test]
+fn b7_helpers_are_offered_calls_at_once_when_an_order_moves_the_last_of_the_group_away() {
+    let mut w = helped("10s");
+    busy(&mut w, "b1", OLE);
+    w.register("kai", KAI);
+    calls(&mut w, "a1");
+    w.run(secs(5));
+    w.nothing(KAI);
+    let to = GroupName::parse("shift_leader").expect("a group's name");
+    order(&mut w, Order::Move { person: "ole".into(), to, from: None });
+    w.request(KAI, Method::Invite);
 }
 
 #[test]

@@ -7,13 +7,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::aside::step_aside;
 use crate::store::journal::JOURNAL_KEPT;
-use crate::store::register::Projector;
+use crate::store::register::{LINES_MAX, Projector};
 use crate::telemetry::RateLimit;
 
 /// A call's line is in the register at the latest so long after it was written.
 const STEP_EVERY: Duration = Duration::from_millis(250);
-/// A step that takes longer has waited for the processor or has much to do.
-const STEP_MAX: Duration = Duration::from_secs(1);
+/// Who gives way and has not caught up for so long gives way no more,
+const LATE_MAX: Duration = Duration::from_secs(1);
+/// for so long at least.
+const FULL_SHARE_MIN: Duration = Duration::from_secs(30);
+/// Lines of one step of who gives way: without a processor even these take seconds, and only then is it
+/// seen that there is none.
+const ASIDE_LINES_MAX: u64 = 64;
+/// A register that has not caught up for so long is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Old segments are looked for this often.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -24,8 +31,27 @@ pub(super) struct Projecting {
     problem: Problem,
 }
 
-/// Why the register is behind the journal, while it is.
-type Problem = Arc<Mutex<Option<String>>>;
+type Problem = Arc<Mutex<Known>>;
+
+/// How far the register is.
+struct Known {
+    /// Why it is behind the journal, while it is.
+    why: Option<String>,
+    /// When nothing was left last.
+    caught_up: Instant,
+}
+
+impl Known {
+    fn now() -> Self {
+        Self { why: None, caught_up: Instant::now() }
+    }
+
+    fn problem(&self, now: Instant) -> Option<String> {
+        let late = now.saturating_duration_since(self.caught_up);
+        let busy = || format!("nothing was carried over to its end for {} s", late.as_secs());
+        self.why.clone().or_else(|| (late > TOLD_AFTER).then(busy))
+    }
+}
 
 enum Order {
     Step,
@@ -40,7 +66,7 @@ impl Projecting {
         caught_up: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, taken) = channel();
-        let problem = Problem::default();
+        let problem = Arc::new(Mutex::new(Known::now()));
         let thread = thread::Builder::new().name("register".into());
         let told = problem.clone();
         let thread = thread.spawn(move || {
@@ -58,7 +84,7 @@ impl Projecting {
 
     /// Why the register is behind the journal, while it is. The journal has everything.
     pub(super) fn problem(&self) -> Option<String> {
-        super::lock(&self.problem).clone()
+        super::lock(&self.problem).problem(Instant::now())
     }
 
     /// There is something new.
@@ -90,22 +116,24 @@ struct Work {
 /// Calls come first as long as the register keeps up with them; when it does not, it takes a thread's
 /// full share until it does.
 fn run(mut work: Work) {
-    let mut stopped = work.follow(|is_behind| !is_behind);
+    let mut stopped = work.follow_fully(Duration::ZERO);
     while !stopped {
-        stopped = work.follow_aside() || work.follow(|is_behind| !is_behind);
+        stopped = work.follow_aside(LATE_MAX) || work.follow_fully(FULL_SHARE_MIN);
     }
+    work.projector.set_lines_max(LINES_MAX);
     // What cannot be written now is written at the next start.
     let _ = work.projector.catch_up();
 }
 
 impl Work {
-    /// Gives way to all other threads, until it is behind. Whether it was told to stop.
-    fn follow_aside(&mut self) -> bool {
+    /// Gives way to all other threads, until it is late. Whether it was told to stop.
+    fn follow_aside(&mut self, late_max: Duration) -> bool {
+        self.projector.set_lines_max(ASIDE_LINES_MAX);
         let ended = thread::scope(|scope| {
             let thread = thread::Builder::new().name("register-aside".into());
             let thread = thread.spawn_scoped(scope, || {
                 step_aside();
-                self.follow(|is_behind| is_behind)
+                self.follow(|late, _| late > late_max)
             });
             thread.map(|thread| thread.join())
         });
@@ -113,21 +141,31 @@ impl Work {
             // A panic there has been told by the hook.
             Ok(ended) => ended.unwrap_or(true),
             // No thread is left.
-            Err(_) => self.follow(|_| false),
+            Err(_) => self.follow(|_, _| false),
         }
     }
 
-    /// Steps until it is `enough` to be behind, or not to be. Whether it was told to stop.
-    fn follow(&mut self, enough: impl Fn(bool) -> bool) -> bool {
+    /// Gives way to nobody, until it has caught up, and for so long `at_least`. Whether it was told to stop.
+    fn follow_fully(&mut self, at_least: Duration) -> bool {
+        self.projector.set_lines_max(LINES_MAX);
+        let began = Instant::now();
+        self.follow(|_, more| !more && began.elapsed() >= at_least)
+    }
+
+    /// Steps until it is `enough`: for how long something was left, and whether it still is. Whether it was
+    /// told to stop.
+    fn follow(&mut self, enough: impl Fn(Duration, bool) -> bool) -> bool {
+        let mut nothing_left = Instant::now();
         loop {
-            let began = Instant::now();
             let more = self.step();
-            if enough(more || began.elapsed() > STEP_MAX) {
+            let late = nothing_left.elapsed();
+            if enough(late, more) {
                 return false;
             }
             if more {
                 continue;
             }
+            nothing_left = Instant::now();
             match self.orders.recv_timeout(STEP_EVERY) {
                 Ok(Order::Step) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
@@ -139,16 +177,21 @@ impl Work {
     fn step(&mut self) -> bool {
         let more = match self.projector.step() {
             Ok(progress) => {
-                if super::lock(&self.problem).take().is_some() {
+                let mut known = super::lock(&self.problem);
+                if !progress.more {
+                    known.caught_up = Instant::now();
+                }
+                if known.why.take().is_some() {
                     tracing::info!("the register follows the journal again");
                 }
+                drop(known);
                 if let Some(caught_up) = self.caught_up.take_if(|_| !progress.more) {
                     caught_up();
                 }
                 progress.more
             }
             Err(error) => {
-                *super::lock(&self.problem) = Some(error.to_string());
+                super::lock(&self.problem).why = Some(error.to_string());
                 if let Some(held_back) = self.rare.pass("register") {
                     tracing::warn!(%error, held_back, "the register is behind the journal");
                 }
@@ -171,18 +214,19 @@ mod tests {
     use crate::store::journal::{Journal, Source, server_started};
     use crate::store::register::Register;
 
-    /// A journal of three lines, and a register that takes one in a step.
+    /// A journal of more lines than one step aside takes.
     fn work(folder: &std::path::Path) -> (Sender<Order>, Work) {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let journal = Journal::open(&folder.join("journal"), at).expect("a journal");
-        journal.writer(Source::Shell, at, &[]).append(&[0, 1, 2].map(|_| server_started(at)));
+        let lines: Vec<_> = (0..3 * ASIDE_LINES_MAX).map(|_| server_started(at)).collect();
+        journal.writer(Source::Shell, at, &[]).append(&lines);
         let register = folder.join("register.db");
         Register::open(&register).expect("a register");
         let (give, orders) = channel();
         let work = Work {
-            projector: Projector::new(&register, journal.dir()).with_lines_max(1),
+            projector: Projector::new(&register, journal.dir()),
             orders,
-            problem: Problem::default(),
+            problem: Arc::new(Mutex::new(Known::now())),
             caught_up: None,
             rare: RateLimit::new(Duration::from_secs(60)),
             pruned: Instant::now(),
@@ -194,11 +238,23 @@ mod tests {
     fn whoever_falls_behind_gives_way_no_more_until_nothing_is_left() {
         let folder = tempfile::tempdir().expect("a folder");
         let (give, mut work) = work(folder.path());
-        assert!(!work.follow_aside(), "it is behind, not stopped");
-        let left = |work: &mut Work| work.projector.step().expect("a register").lines;
-        assert!(!work.follow(|is_behind| !is_behind), "it has caught up");
-        assert_eq!(left(&mut work), 0);
+        assert!(!work.follow_aside(Duration::ZERO), "it is late, not stopped");
+        assert_eq!(work.projector.step().expect("a register").lines, ASIDE_LINES_MAX);
+        assert!(!work.follow_fully(Duration::ZERO), "it has caught up");
+        assert_eq!(work.projector.step().expect("a register").lines, 0);
         give.send(Order::Stop).expect("it listens");
-        assert!(work.follow_aside(), "it is stopped");
+        assert!(work.follow_aside(Duration::MAX), "it is stopped");
+    }
+
+    #[test]
+    fn a_register_that_gets_no_processor_is_told_of() {
+        let (began, mut known) = (Instant::now(), Known::now());
+        let after = |span| began + span;
+        known.caught_up = began;
+        assert_eq!(known.problem(after(TOLD_AFTER)), None);
+        let told = known.problem(after(TOLD_AFTER * 2)).expect("a problem");
+        assert!(told.contains("20 s"), "{told}");
+        known.why = Some("the disk is full".into());
+        assert_eq!(known.problem(began).as_deref(), Some("the disk is full"));
     }
 }

@@ -28,7 +28,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use apply::word;
 
-pub use project::{Progress, Projector};
+pub use project::{LINES_MAX, Progress, Projector};
 pub use query::{CALLS_LISTED, CallFilter, CallRow};
 pub(super) use query::{client, moment, number};
 pub use replay::PastDecision;

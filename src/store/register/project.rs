@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::store::journal::{Content, Line, Position, Pruned, Segment, Tail, prune};
 
 /// Lines that one step takes, so that a reader's lock is never held off for long.
-const LINES_MAX: u64 = 20_000;
+pub const LINES_MAX: u64 = 20_000;
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -59,6 +59,11 @@ impl Projector {
     /// The same with another bound of lines in one step (from 1).
     pub fn with_lines_max(self, lines_max: u64) -> Self {
         Self { lines_max: lines_max.max(1), ..self }
+    }
+
+    /// Another bound of lines from the next step on (from 1).
+    pub fn set_lines_max(&mut self, lines_max: u64) {
+        self.lines_max = lines_max.max(1);
     }
 
     /// Takes over what was written to the journal since, at most a bounded number of lines.

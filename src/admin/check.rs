@@ -101,7 +101,8 @@ fn proven_in_words(proven: &Proven) -> String {
 /// Which clause is carried out where, and what proves it.
 pub(super) fn matrix(context: &Context, folder: Option<PathBuf>) -> Result<Printed, Failure> {
     let folder = folder.unwrap_or_else(|| context.config_dir.clone());
-    let named = compile(&folder)?.policy.clauses_named();
+    let compiled = compile(&folder)?;
+    let named = compiled.policy.clauses_named();
     let texts = files(&folder).map(|file| {
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned());
         (name.unwrap_or_default(), read(&file).unwrap_or_default())
@@ -126,7 +127,8 @@ pub(super) fn matrix(context: &Context, folder: Option<PathBuf>) -> Result<Print
         &rows,
     );
     let json = json!({ "clauses": lines });
-    Ok(Printed::new(text, json).warning(policy::unknown_clauses(&named)))
+    let everywhere = [named, compiled.policy.clauses_off()].concat();
+    Ok(Printed::new(text, json).warning(policy::unknown_clauses(&everywhere)))
 }
 
 /// Clients of a type that the policy does not name go to the operators, whatever they are.

@@ -211,18 +211,10 @@ impl Policy {
         self.emergencies.iter()
     }
 
-    /// Every place that names a clause: the clause, its line, what stands there.
+    /// Every place in force that names a clause: the clause, its line, what stands there.
     pub fn clauses_named(&self) -> Vec<(String, u32, String)> {
         let line = |span: &std::ops::Range<usize>| self.source.position(span.start).0;
-        let mut named = Vec::new();
-        for rule in &self.rules {
-            named.push((rule.clause.to_string(), line(&rule.span), format!("rule {}", rule.name)));
-            let own = rule.steps.iter().filter(|step| step.clause != rule.clause);
-            named.extend(own.map(|step| {
-                let what = format!("step {} of {}", step.to, rule.name);
-                (step.clause.to_string(), line(&step.span), what)
-            }));
-        }
+        let mut named = self.named_by_rules(|rule| !rule.is_off());
         named.extend(self.emergencies.iter().map(|plan| {
             let what = format!("emergency plan {}", plan.name);
             (plan.clause.to_string(), line(&plan.span), what)
@@ -230,6 +222,25 @@ impl Policy {
         named.extend(self.helps.iter().map(|help| {
             (help.clause.to_string(), line(&help.span), format!("help for {}", help.group))
         }));
+        named
+    }
+
+    /// The places of rules that the settings switch off: they carry no clause out.
+    pub fn clauses_off(&self) -> Vec<(String, u32, String)> {
+        self.named_by_rules(Rule::is_off)
+    }
+
+    fn named_by_rules(&self, wanted: impl Fn(&Rule) -> bool) -> Vec<(String, u32, String)> {
+        let line = |span: &std::ops::Range<usize>| self.source.position(span.start).0;
+        let mut named = Vec::new();
+        for rule in self.rules.iter().filter(|rule| wanted(rule)) {
+            named.push((rule.clause.to_string(), line(&rule.span), format!("rule {}", rule.name)));
+            let own = rule.steps.iter().filter(|step| step.clause != rule.clause);
+            named.extend(own.map(|step| {
+                let what = format!("step {} of {}", step.to, rule.name);
+                (step.clause.to_string(), line(&step.span), what)
+            }));
+        }
         named
     }
 

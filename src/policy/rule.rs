@@ -95,6 +95,11 @@ impl Rules {
 }
 
 impl Rule {
+    /// The settings switch off each of its conditions.
+    pub(super) fn is_off(&self) -> bool {
+        self.when.iter().all(Condition::is_off)
+    }
+
     /// `None` only if it cannot be known which calls the rule takes.
     fn read(
         mut fields: Fields<'_>,

@@ -349,3 +349,27 @@ fn the_matrix_says_of_every_clause_where_it_is_carried_out_and_what_proves_it() 
     assert!(err(&output).contains(&format!("{rule}: no clause B22")));
     assert!(out(&output).lines().any(|l| l.starts_with("B2 ") && l.contains("not yet")));
 }
+
+#[test]
+fn a_rule_that_a_setting_switches_off_carries_no_clause_in_the_matrix() {
+    let scene = Scene::with_company();
+    let line = |clause: &str| {
+        let lines = scene.json(&["check", "--clauses"])["clauses"].clone();
+        let mut lines = lines.as_array().expect("a list").iter();
+        lines.find(|line| line["clause"] == clause).expect("a clause").clone()
+    };
+    let off = "debtor, manager first";
+    assert!(!line("B3")["places"].to_string().contains(off), "off as shipped: {}", line("B3"));
+    assert!(!line("C1")["places"].to_string().contains(off), "its steps are: {}", line("C1"));
+    assert_eq!(
+        (line("B3")["covered"].clone(), line("C1")["covered"].clone()),
+        (true.into(), true.into())
+    );
+    let key = "{ client_type = \"key\" }";
+    let off = "{ client_type = \"key\", debtor_first = \"manager\" }";
+    scene.edit("policy.toml", key, off);
+    assert_eq!(line("B2")["covered"], false, "{}", line("B2"));
+    scene.edit("policy.toml", "{ first = \"finance\"", "{ first = \"manager\"");
+    assert_eq!(line("B2")["covered"], true, "{}", line("B2"));
+    assert!(line("B3")["places"].to_string().contains("manager first"), "{}", line("B3"));
+}

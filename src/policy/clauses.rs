@@ -5,12 +5,14 @@
 //! test itself. What does not work yet has no test here, so it can never count. A setting that the
 //! configuration leaves out counts by its default, where the default alone carries the clause out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Policy;
 use super::fields::{At, Fields, Reader};
-use super::problem::did_you_mean;
+use super::problem::{Problem, Severity, did_you_mean};
 
 /// One clause as this program knows it.
 struct Clause {
@@ -78,6 +80,34 @@ pub(super) fn of_the_paper(text: At<String>, reader: &mut Reader<'_>) -> Arc<str
         reader.warn(text.span.clone(), format!("the paper has no clause `{}`", text.value), hint);
     }
     Arc::from(text.value)
+}
+
+/// Clauses that only rules name which the settings switch off: as it stands, nobody carries them out.
+pub(super) fn only_where_it_is_off(policy: &Policy) -> Vec<Problem> {
+    let mut seen: BTreeSet<String> =
+        policy.clauses_named().into_iter().map(|(clause, _, _)| clause).collect();
+    let mut found = Vec::new();
+    for rule in policy.rules.iter().filter(|rule| rule.is_off()) {
+        let own = std::iter::once(&rule.clause).chain(rule.steps.iter().map(|step| &step.clause));
+        for clause in own.filter(|id| CLAUSES.iter().any(|clause| clause.id == id.as_ref())) {
+            if !seen.insert(clause.to_string()) {
+                continue;
+            }
+            let message = format!(
+                "the settings switch `{}` off, and nothing else that is on names clause {clause}",
+                rule.name
+            );
+            let hint = "change the setting that its `when` asks for, or name the clause elsewhere";
+            let severity = Severity::Warning;
+            found.push(policy.source.problem(
+                severity,
+                rule.span.clone(),
+                message,
+                Some(hint.into()),
+            ));
+        }
+    }
+    found
 }
 
 /// Names that the configuration gives as clauses and the paper does not have.
@@ -441,7 +471,6 @@ const CLAUSES: &[Clause] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
     use std::path::Path;
 
     fn sources(folder: &Path, found: &mut String) {

@@ -277,6 +277,7 @@ impl Policy {
         reach::check(&rules, &context, &calendars, &mut reader);
         let callers = reach::callers(&rules, &context, &calendars, &called, &regions);
         problems.extend(reader.into_problems());
+        let complete = rules.complete;
         let policy = Policy {
             hash: hash(sources),
             calendars_text: Arc::from(text),
@@ -291,6 +292,9 @@ impl Policy {
             warnings: Vec::new(),
             source,
         };
+        if complete {
+            problems.extend(clauses::only_where_it_is_off(&policy));
+        }
         (policy, problems)
     }
 }

@@ -291,6 +291,30 @@ fn a_rule_that_is_off_hides_nothing_and_is_told_if_nobody_would_reach_it_when_it
 }
 
 #[test]
+fn a_clause_that_only_a_rule_that_is_off_names_is_told_at_the_rule() {
+    let key = |when: &str| rule("key client", when).replace("\"B4\"", "\"B2\"");
+    let off = "{ client_type = \"key\", debtor_first = \"manager\" }";
+    let expected = "4:1 the settings switch `key client` off, and nothing else that is on names clause \
+                    B2 | change the setting that its `when` asks for, or name the clause elsewhere";
+    assert_eq!(problems(&format!("{SETTINGS}{}{REST}", key(off))), [expected]);
+    let on = "debtor = { first = \"manager\", when = \"on_arrival\" }\n";
+    assert_eq!(problems(&format!("{SETTINGS}{on}{}{REST}", key(off))), [""; 0], "it is on");
+    let either =
+        "[ { client_type = \"key\", debtor_first = \"manager\" }, { client_type = \"key\" } ]";
+    assert_eq!(
+        problems(&format!("{SETTINGS}{}{REST}", key(either))),
+        [""; 0],
+        "the other half is on"
+    );
+    let other = rule("key, else", "{ client_type = \"key\" }").replace("\"B4\"", "\"B2\"");
+    assert_eq!(
+        problems(&format!("{SETTINGS}{}{other}{REST}", key(off))),
+        [""; 0],
+        "another has it"
+    );
+}
+
+#[test]
 fn one_alternative_of_a_rule_may_be_the_shadowed_one() {
     let when = "[ { vip = true }, { vip = \"local\", new = false } ]";
     let text = format!("{SETTINGS}{}{REST}", rule("vip", when));

@@ -42,8 +42,13 @@ pub struct ClauseLine {
 pub type NamedText<'a> = (&'a str, &'a str);
 
 /// The matrix, in the paper's order. `files` are the configuration's texts; `named` are the places
-/// at which rules and steps name clauses: (clause, line of `policy.toml`, what stands there).
-pub fn clauses(files: &[NamedText<'_>], named: &[(String, u32, String)]) -> Vec<ClauseLine> {
+/// at which rules and steps name clauses: (clause, line of `policy.toml`, what stands there); `off`: clauses
+/// that a setting's value switches off.
+pub fn clauses(
+    files: &[NamedText<'_>],
+    named: &[(String, u32, String)],
+    off: &[&str],
+) -> Vec<ClauseLine> {
     let line = |clause: &Clause| {
         let rules = named.iter().filter(|(id, _, _)| id == clause.id);
         let rules = rules.map(|(_, line, what)| format!("policy.toml:{line} {what}"));
@@ -53,7 +58,7 @@ pub fn clauses(files: &[NamedText<'_>], named: &[(String, u32, String)]) -> Vec<
             let default = DEFAULTS.iter().find(|(id, _)| *id == clause.id);
             places.extend(default.map(|(_, setting)| format!("{setting} (by default)")));
         }
-        if OFF.iter().any(|off| off.0 == clause.id && is_set(files, off)) {
+        if off.contains(&clause.id) {
             places.clear();
         }
         let covered = !places.is_empty() && !clause.tests.is_empty();
@@ -121,21 +126,12 @@ pub fn unknown_clauses(named: &[(String, u32, String)]) -> Vec<String> {
 fn setting(files: &[NamedText<'_>], file: &str, key: &str) -> Option<String> {
     let (_, text) = files.iter().find(|(name, _)| *name == file)?;
     let sets = |line: &str| {
-        let rest = line.trim_start_matches("# ").strip_prefix(key);
-        rest.is_some_and(|rest| key.contains('=') || rest.trim_start().starts_with(['=', '.']))
+        let line = line.trim_start().trim_start_matches("# ");
+        let mut path = line.split_once('=').map_or("", |(path, _)| path).split('.');
+        line.starts_with(key) && key.contains('=') || path.any(|part| part.trim() == key)
     };
     let place = text.lines().position(sets)?;
     Some(format!("{file}:{} {}", place + 1, key.split('=').next().unwrap_or(key).trim()))
-}
-
-/// Clause, file, key and the value with which it does not carry the clause out.
-const OFF: &[(&str, &str, &str, &str)] = &[("C4", "telefonist.toml", "lock_after", "never")];
-
-fn is_set(files: &[NamedText<'_>], (_, file, key, value): &(&str, &str, &str, &str)) -> bool {
-    let text = files.iter().find(|(name, _)| name == file).map_or("", |(_, text)| text);
-    let values = text.lines().filter_map(|line| line.trim().strip_prefix(key));
-    let mut values = values.filter_map(|rest| rest.trim_start().strip_prefix('='));
-    values.any(|found| found.trim_start().trim_start_matches(['"', '\'']).starts_with(value))
 }
 
 /// Settings whose defaults carry a clause out, whatever the rules say.
@@ -508,19 +504,18 @@ mod tests {
     fn a_clause_without_a_place_or_without_a_test_is_not_covered() {
         let named =
             vec![("B2".to_owned(), 7, "rule key".to_owned()), ("B5".to_owned(), 9, "x".to_owned())];
-        let lines = clauses(&[("policy.toml", "# grace_days = 0\n")], &named);
+        let lines = clauses(&[("policy.toml", "# grace_days = 0\n")], &named, &[]);
         let line = |id: &str| lines.iter().find(|l| l.clause == id).expect("a clause");
         assert!(line("B2").covered && line("B2").places == ["policy.toml:7 rule key"]);
         assert!(!line("B5").covered, "named, and no test proves it");
         assert!(!line("B9").covered, "proven, and nothing here names it");
         assert_eq!(line("C4").places, ["telefonist.toml people.lock_after (by default)"]);
         assert!(line("C4").covered && line("C3").covered);
-        let set = clauses(&[("telefonist.toml", "[people]\nlock_after = 2\n")], &named);
-        let set = set.iter().find(|l| l.clause == "C4").expect("a clause");
-        assert_eq!(set.places, ["telefonist.toml:2 lock_after"]);
-        for off in ["lock_after = \"never\"\n", "lock_after='never' # all day\n"] {
-            let off = format!("[people]\n{off}");
-            let off = clauses(&[("telefonist.toml", &off)], &named);
+        for text in ["[people]\nlock_after = 2\n", "\npeople . lock_after = 2\n"] {
+            let set = clauses(&[("telefonist.toml", text)], &named, &[]);
+            let set = set.iter().find(|l| l.clause == "C4").expect("a clause");
+            assert_eq!(set.places, ["telefonist.toml:2 lock_after"]);
+            let off = clauses(&[("telefonist.toml", text)], &named, &["C4"]);
             let off = off.iter().find(|l| l.clause == "C4").expect("a clause");
             assert!(!off.covered && off.places.is_empty(), "who misses a call is not locked");
         }

@@ -373,3 +373,32 @@ fn a_rule_that_a_setting_switches_off_carries_no_clause_in_the_matrix() {
     assert_eq!(line("B2")["covered"], true, "{}", line("B2"));
     assert!(line("B3")["places"].to_string().contains("manager first"), "{}", line("B3"));
 }
+
+#[test]
+fn however_a_setting_is_written_its_value_says_whether_its_clause_is_covered() {
+    let shipped = Scene::new();
+    let file = shipped.config().join("telefonist.toml");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    let (before, rest) = text.split_once("\n[people]").expect("there");
+    let (_, after) = rest.split_once("\n[star_codes]").expect("there");
+    let without = format!("{before}\n[star_codes]{after}");
+    let never = [
+        format!("people.lock_after = \"never\"\n{without}"),
+        format!("people = {{ lock_after = 'never' }}\n{without}"),
+        format!("{without}\n[people]\n\"lock_after\" = \"never\"\n"),
+        text.replace("# lock_after = 1", "lock_after = \"never\""),
+    ];
+    let covered = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        let lines = shipped.json(&["check", "--clauses"])["clauses"].clone();
+        let mut lines = lines.as_array().expect("a list").iter();
+        let line = lines.find(|line| line["clause"] == "C4").expect("a clause");
+        line["covered"] == true
+    };
+    for text in never {
+        assert!(!covered(&text), "who misses a call is not locked: {text}");
+    }
+    assert!(covered(&text) && covered(&format!("people.lock_after = 3\n{without}")));
+    let other = "# lock_after = \"never\"\nlock_after = 3";
+    assert!(covered(&text.replace("# lock_after = 1", other)));
+}

@@ -92,6 +92,10 @@ fn orders(line: Option<Line>) -> Result<Orders, Failure> {
 
 fn proven_in_words(proven: &Proven) -> String {
     let Proven { rules, callers, intervals, paths, .. } = proven;
+    let paths = match paths {
+        Some(paths) => paths.to_string(),
+        None => format!("more than {}", u64::MAX - 1),
+    };
     format!(
         "proof: {rules} rules, {callers} kinds of callers, {intervals} kinds of intervals, {paths} paths of \
          outcomes were walked"
@@ -267,6 +271,14 @@ mod tests {
             stream.write_all(text).expect("it reads");
             Some(stream)
         })
+    }
+
+    #[test]
+    fn paths_that_nobody_can_count_are_not_given_as_an_exact_number() {
+        let said = |paths| proven_in_words(&Proven { paths, ..Proven::default() });
+        assert!(said(Some(7)).contains(", 7 paths of outcomes"), "{}", said(Some(7)));
+        let more = ", more than 18446744073709551614 paths of outcomes";
+        assert!(said(None).contains(more), "{}", said(None));
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub struct Proven {
     pub callers: usize,
     /// Kinds of intervals between edges of calendars and absences.
     pub intervals: usize,
-    /// Paths of outcomes through the routes, each different route once.
-    pub paths: u64,
+    /// Paths of outcomes through the routes, each different route once; `None`: more than a `u64` can count.
+    pub paths: Option<u64>,
 }
 
 /// See [`Policy::prove`].
@@ -81,7 +81,7 @@ pub(super) fn prove(policy: &Policy, directory: &Directory, at: Timestamp) -> Pr
         rules: policy.rules.len(),
         callers: policy.callers.0.iter().map(Vec::len).sum(),
         intervals: looked,
-        paths: proof.paths.count,
+        paths: Some(proof.paths.count).filter(|count| *count < u64::MAX),
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn order_text(order: &Value) -> String {
     let text = standing.map_or_else(|_| order.to_string(), |standing| standing.to_string());
     match gone {
         Some(Value::String(command)) => format!(
-            "{text}: not in the directory any more; `telefonist {command} --by …` takes this back"
+            "{text}: not in the directory any more; `telefonist {command} --by PERSON` takes this back"
         ),
         Some(_) => format!("{text}: not in the directory any more"),
         None => text,

@@ -252,9 +252,9 @@ impl Check<'_> {
             shown.join(", ")
         );
         let hint = match (&last.plan, &last.order) {
-            (Some(_), _) => "`telefonist plan revert` takes the plan back".to_owned(),
+            (Some(_), _) => "`telefonist plan revert --by PERSON` takes the plan back".to_owned(),
             (None, Order::Move { person, .. }) => {
-                format!("`telefonist agent back {person}` takes an order back")
+                format!("`telefonist agent back {person} --by PERSON` takes an order back")
             }
             _ => "`telefonist status` lists the orders".to_owned(),
         };

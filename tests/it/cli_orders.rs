@@ -295,7 +295,7 @@ fn b8_an_order_of_a_plan_about_somebody_who_has_left_is_listed_and_taken_back_al
     let left = scene.write("left.csv", b"id;left_on\nolga.reim;2026-01-01\n");
     scene.ok(&["import", "people", &left]);
     let _server = scene.serve();
-    let hint = "not in the directory any more; `telefonist agent open olga.reim --by …` takes";
+    let hint = "not in the directory any more; `telefonist agent open olga.reim --by PERSON` takes";
     for listing in ["status", "plan"] {
         let text = scene.ok(&[listing]);
         let line =

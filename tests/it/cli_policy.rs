@@ -37,7 +37,7 @@ fn b8_a_role_whose_people_were_all_moved_away_is_told_with_the_order_and_how_to_
         "{place}: warning: nobody serves `finance` by order of a supervisor: fritz.ebner moved to operator \
          (by nina.adler at "
     );
-    let how = "`telefonist agent back fritz.ebner` takes an order back";
+    let how = "`telefonist agent back fritz.ebner --by PERSON` takes an order back";
     for said in [scene.ok(&["status"]), scene.ok(&["check"])] {
         assert!(said.contains(&told) && said.contains(how), "{said}");
         assert!(!said.contains("error:") && !said.contains("remove the step"), "{said}");

@@ -262,7 +262,7 @@ impl Orders {
         (by, at): Hand<'_>,
     ) -> Result<Orders, String> {
         if let Some((plan, other)) = self.plan() {
-            let hint = "`telefonist plan revert` first";
+            let hint = "`telefonist plan revert --by PERSON` first";
             return Err(format!("the plan {plan} is in force, by {other}: {hint}"));
         }
         let mut next = self.clone();

@@ -215,7 +215,7 @@ impl Switch {
         };
         if let Err(bound) = seat.untold.push(topic, text) {
             tracing::debug!(%to, "this person");
-            tracing::warn!(bound, "too much waits to be told: the oldest of its kind is left out");
+            tracing::warn!(bound, "too much waits to be told: the oldest of its kind are left out");
         }
     }
 

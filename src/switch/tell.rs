@@ -38,24 +38,29 @@ pub(super) struct Untold {
     promises: VecDeque<Arc<str>>,
     more_promises: u32,
     orders: VecDeque<Arc<str>>,
+    more_orders: u32,
 }
 
 impl Untold {
-    /// Errors: the bound that made the oldest text of the same topic go.
+    /// Errors: the bound that made the oldest text of the same topic go; once, however many go after it.
     pub fn push(&mut self, topic: Topic, text: Arc<str>) -> Result<(), &'static str> {
-        let (texts, max, bound) = match topic {
-            Topic::Promise => (&mut self.promises, UNTOLD_PROMISES_MAX, "untold_promises_max"),
-            Topic::Order => (&mut self.orders, UNTOLD_ORDERS_MAX, "untold_orders_max"),
+        let (texts, more, max, bound) = match topic {
+            Topic::Promise => {
+                let (texts, more) = (&mut self.promises, &mut self.more_promises);
+                (texts, more, UNTOLD_PROMISES_MAX, "untold_promises_max")
+            }
+            Topic::Order => {
+                let (texts, more) = (&mut self.orders, &mut self.more_orders);
+                (texts, more, UNTOLD_ORDERS_MAX, "untold_orders_max")
+            }
         };
         texts.push_back(text);
         if texts.len() <= max {
             return Ok(());
         }
         texts.pop_front();
-        if topic == Topic::Promise {
-            self.more_promises = self.more_promises.saturating_add(1);
-        }
-        Err(bound)
+        *more = more.saturating_add(1);
+        if *more == 1 { Err(bound) } else { Ok(()) }
     }
 
     /// Promises first: should there be no room to send all, they are sent.
@@ -128,6 +133,29 @@ impl Switch {
                 Err(_) => {
                     tracing::warn!("transactions_max is reached: a MESSAGE could not be sent");
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_too_much_waits_to_be_told_is_said_once_until_it_was_told() {
+        for (topic, max, bound) in [
+            (Topic::Promise, UNTOLD_PROMISES_MAX, "untold_promises_max"),
+            (Topic::Order, UNTOLD_ORDERS_MAX, "untold_orders_max"),
+        ] {
+            let mut untold = Untold::default();
+            for _ in 0..2 {
+                let pushed = (0..max + 30).map(|n| untold.push(topic, n.to_string().into()));
+                let full: Vec<_> =
+                    pushed.enumerate().filter_map(|(n, r)| Some((n, r.err()?))).collect();
+                assert_eq!(full, [(max, bound)]);
+                let texts: Vec<_> = std::mem::take(&mut untold).into_texts().collect();
+                assert_eq!(texts.last().map(AsRef::as_ref), Some((max + 29).to_string().as_str()));
             }
         }
     }

@@ -173,7 +173,6 @@ fn a_damaged_register_says_what_helps_and_that_helps() {
     away();
     std::fs::write(&file, [7; 8_192]).expect("written");
     let server = scene.serve();
-    server.says("the register is behind the journal");
     let helps = format!("move it away, with {0}-wal and {0}-shm", file.display());
     let behind = |status: &Value| status["register_behind"].to_string().contains(&helps);
     assert!(behind(&until(&scene, &["status"], behind)));

@@ -243,7 +243,7 @@ fn from_the_middle(seed: u64) -> Replayed {
 fn a_recording_from_the_middle_of_a_storm_is_decided_alike() {
     let more = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let (mut left_out, mut alone) = (0, 0);
-    for seed in [62, 63, 1_000_004].into_iter().chain(1_100_000..1_100_000 + more) {
+    for seed in [62, 1_000_004].into_iter().chain(1_100_000..1_100_000 + more) {
         let done = from_the_middle(seed);
         let differ = done.differences();
         let came = |id: &Arc<str>| {
